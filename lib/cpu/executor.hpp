@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where work runs: the context's kernels, its threads, and the one floating-point environment of every task. At one
+// thread it is a plain loop that allocates nothing; above, tasks go to the context's oneTBB arena. Results never depend on
+// the split: every loop writes to places that its index owns.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+
+#include "../../simd/kernels.hpp"
+
+namespace zeta::cpu {
+
+class Executor {
+public:
+    virtual ~Executor() = default;
+    // Runs body(begin, end, worker) over [0, n) in pieces of at most `grain`; worker < workers() names the running
+    // thread's own scratch. Nested calls are allowed. Exceptions come out at the caller.
+    virtual void parallel_for(size_t n, size_t grain, const std::function<void(size_t, size_t, int)> &body) const = 0;
+    virtual int workers() const = 0;
+    virtual const simd::Kernels &kernels() const = 0;
+};
+
+} // namespace zeta::cpu

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table of row kernels, one function pointer per kernel, chosen once per context (dispatch.cpp). Kernels take raw
+// pointers and sizes, allocate nothing and start no threads. kernels.inc lists them; tests and benchmarks read the same list.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace zeta::simd {
+
+constexpr size_t kBlock = 64;      // keys of a level handled as one 64-bit mask
+constexpr size_t kPad = 128;       // unused entries (position ~0) after every level array
+constexpr size_t kListPad = 32;    // entries a list may be overwritten past its end
+constexpr size_t kMaxHeights = 5;  // of the tree of minimum positions: 64^4 = 2^24 keys, and one more
+
+// Sorted keys with position below some cap: positions and coordinates, never values.
+struct Level {
+    uint32_t count;                    // keys
+    const uint32_t *position;          // [count + kPad], padded with ~0
+    const float *coordinate;           // [dk, stride]
+    size_t stride;                     // >= count + kPad
+    const uint32_t *minimum[kMaxHeights]; // minimum position of each block of 64, of 64 blocks, ...; padded with ~0 to 64
+    uint32_t minimum_count[kMaxHeights];
+    int32_t heights;
+};
+
+// One coordinate of a grid: squash t = x / scale, or range (x - lo) / width with width = hi - lo (float32).
+struct GridAxis {
+    float scale, lo, width;
+};
+
+struct Kernels {
+#define ZETA_KERNEL(result, name, arguments) result(*name) arguments;
+#include "kernels.inc"
+#undef ZETA_KERNEL
+};
+
+enum class Isa : int { scalar, sse4, avx2, avx512, neon, sve };
+constexpr int kIsaCount = 6;
+
+const char *isa_name(Isa isa);
+bool isa_from_name(const char *name, Isa *isa);
+bool isa_present(Isa isa);      // compiled in, and this CPU has it
+Isa isa_best();
+const Kernels &kernels(Isa isa); // isa must be present
+
+} // namespace zeta::simd

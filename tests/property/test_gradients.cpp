@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// Spec section 6: every gradient of every score against the oracle's formulas, and against central differences of the
+// oracle's float64 loss with the selection held (so formulas that are wrong in both would be seen).
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "cases.hpp"
+#include "compare.hpp"
+
+using namespace property;
+
+namespace {
+
+using Lists = std::vector<std::vector<int64_t>>;
+
+// Compares sampled entries of one gradient with central differences; x is the tensor inside `loss`.
+template <class Loss>
+void check_slopes(const char *what, const std::vector<float> &got, std::vector<double> &x, const Loss &loss,
+                  Random &random) {
+    double most = 0;
+    for (const float g : got) most = std::max(most, std::fabs(double{g}));
+    for (int n = 0; n < 12; ++n) {
+        const auto at = static_cast<size_t>(pick(random, 0, static_cast<int64_t>(x.size()) - 1));
+        const double middle = x[at];
+        const double step = 1e-5;
+        x[at] = middle + step;
+        const double above = loss();
+        x[at] = middle - step;
+        const double below = loss();
+        x[at] = middle;
+        INFO(what, " entry ", at);
+        CHECK(std::fabs((above - below) / (2 * step) - double{got[at]}) <= 1e-4 * most);
+    }
+}
+
+void check_case(zeta_context *context, Case problem, Random &random) {
+    const Result got = run(context, problem);
+    INFO(zeta_context_isa(context), ": ", describe(problem));
+    CHECK(compare(problem, got, true) == "");
+    const Lists lists = oracle::Selector(problem.shape, problem.options, problem.q, problem.k).all_neighbours();
+    const std::vector<double> grad_out = widened(problem.grad_out);
+    std::vector<double> q = widened(problem.q), k = widened(problem.k), v = widened(problem.v);
+    const auto loss = [&] {
+        return oracle::Attention<double>(problem.shape, problem.options, q, k, v).loss(lists, grad_out);
+    };
+    check_slopes("grad_q", got.grad_q, q, loss, random);
+    check_slopes("grad_k", got.grad_k, k, loss, random);
+    check_slopes("grad_v", got.grad_v, v, loss, random);
+    double most = 0;
+    for (const float g : got.grad_gamma) most = std::max(most, std::fabs(double{g}));
+    for (size_t h = 0; h < problem.options.gamma.size(); ++h) {
+        float &gamma = problem.options.gamma[h];
+        const float step = std::ldexp(1.0f, -12); // exact beside these γ
+        gamma += step;
+        const double above = loss();
+        gamma -= 2 * step;
+        const double below = loss();
+        gamma += step;
+        INFO("grad_gamma ", h);
+        CHECK(std::fabs((above - below) / (2 * double{step}) - double{got.grad_gamma[h]}) <= 1e-4 * most);
+    }
+}
+
+} // namespace
+
+TEST_CASE("gradients: every score, mean, local window, chunk and selection") {
+    for (const std::string &isa : instruction_sets()) {
+        const Context context = make_context(isa.c_str(), 1);
+        int n = 0;
+        for (int score = 0; score < 5; ++score) {
+            for (const bool mean : {false, true}) {
+                for (const int select : {0, 1, 2}) {
+                    Random random(settings().seed * 67867967 + static_cast<uint64_t>(++n));
+                    Case problem = plain_case(1, 2, 40, 1 + n % 4, 1 + n % 7, random());
+                    problem.options.score = static_cast<oracle::Score>(score);
+                    problem.options.mean = mean;
+                    problem.options.neighbours = 6;
+                    problem.options.exact = select == 1;
+                    problem.options.window = select == 2 ? 20 : 0;
+                    problem.options.local = n % 4;
+                    problem.options.chunk = n % 5 == 0 ? 8 : 1;
+                    problem.options.gamma = {1.25f, 0.75f};
+                    check_case(context.get(), problem, random);
+                }
+            }
+        }
+    }
+}
+
+TEST_CASE("gradients: query heads that share keys, not causal, more keys than queries") {
+    const Context context = make_context(nullptr, 2);
+    for (int n = 0; n < 10; ++n) {
+        Random random(settings().seed * 86028121 + static_cast<uint64_t>(n));
+        Case problem;
+        problem.shape = {2, 4, 2, 20, 31, 3, 4};
+        problem.options.score = static_cast<oracle::Score>(n % 5);
+        problem.options.causal = n % 2 == 0;
+        problem.options.local = problem.options.causal ? 1 : 0;
+        problem.options.neighbours = 5;
+        problem.options.gamma = {1.25f, 0.75f, 1.5f, 1};
+        fill(problem, random, Data::gaussian);
+        check_case(context.get(), problem, random);
+    }
+}
+
+TEST_CASE("gradients: outputs are optional, each alone has the same bits; overwritten, not accumulated") {
+    const Context context = make_context(nullptr, 1);
+    const Case problem = plain_case(1, 2, 60, 3, 5, settings().seed);
+    const Result all = run(context.get(), problem);
+    const oracle::Shape &s = problem.shape;
+    Random random(1);
+    const Params params(problem);
+    const Buffer q(ZETA_F32, q_shape(s), Place::plain, random, &problem.q);
+    const Buffer k(ZETA_F32, k_shape(s), Place::plain, random, &problem.k);
+    const Buffer v(ZETA_F32, v_shape(s), Place::plain, random, &problem.v);
+    const Buffer out(ZETA_F32, out_shape(s), Place::plain, random);
+    const Buffer grad_out(ZETA_F32, out_shape(s), Place::plain, random, &problem.grad_out);
+    zeta_forward_args forward;
+    zeta_forward_args_init(&forward);
+    forward.q = q.view(), forward.k = k.view(), forward.v = v.view(), forward.out = out.view();
+    REQUIRE(zeta_saved_size(context.get(), &params.c, &forward, &forward.saved_size) == ZETA_OK);
+    std::vector<unsigned char> saved(forward.saved_size);
+    forward.saved = saved.data();
+    REQUIRE(zeta_forward(context.get(), &params.c, &forward) == ZETA_OK);
+    const Buffer grads[] = {{ZETA_F32, q_shape(s), Place::plain, random},
+                            {ZETA_F32, k_shape(s), Place::plain, random},
+                            {ZETA_F32, v_shape(s), Place::plain, random},
+                            {ZETA_F32, {s.heads}, Place::plain, random}};
+    const std::vector<float> *expected[] = {&all.grad_q, &all.grad_k, &all.grad_v, &all.grad_gamma};
+    for (int only = 0; only < 4; ++only) {
+        zeta_backward_args args;
+        zeta_backward_args_init(&args);
+        args.q = q.view(), args.k = k.view(), args.v = v.view(), args.grad_out = grad_out.view();
+        args.saved = saved.data(), args.saved_size = saved.size();
+        const zeta_tensor **slots[] = {&args.grad_q, &args.grad_k, &args.grad_v, &args.grad_gamma};
+        *slots[only] = grads[only].view();
+        for (int twice = 0; twice < 2; ++twice) {
+            REQUIRE(zeta_backward(context.get(), &params.c, &args) == ZETA_OK);
+            CHECK(same_bits(grads[only].floats(), *expected[only]));
+        }
+    }
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// Promises 4 and 6 over the whole range of options: random cases, forward and backward, against the oracle, on every
+// instruction set, in scattered memory whose gaps must survive.
+#include <doctest/doctest.h>
+
+#include "cases.hpp"
+#include "compare.hpp"
+
+using namespace property;
+
+namespace {
+
+void sweep(bool small, int count, uint64_t salt) {
+    const std::vector<std::string> sets = instruction_sets();
+    std::vector<Context> contexts;
+    for (const std::string &isa : sets) {
+        for (const int32_t threads : {1, 3}) contexts.push_back(make_context(isa.c_str(), threads));
+    }
+    for (int n = 0; n < count; ++n) {
+        Random random(settings().seed * 1000003 + salt + static_cast<uint64_t>(n));
+        const Case problem = random_case(random, small);
+        Run how;
+        how.place = n % 4 == 0 ? Place::plain : Place::scattered;
+        how.seed = random();
+        how.given_memory = n % 3 == 0;
+        // Every set against the oracle in turn; then all sets must agree on the neighbours.
+        const size_t turn = static_cast<size_t>(n) % contexts.size();
+        const Result first = run(contexts[turn].get(), problem, how);
+        INFO("case ", n, " on ", zeta_context_isa(contexts[turn].get()), ": ", describe(problem));
+        CHECK(compare(problem, first, true) == "");
+        for (size_t other = 0; other < contexts.size(); other += 2) {
+            const Result result = run(contexts[other].get(), problem, how);
+            INFO("on ", zeta_context_isa(contexts[other].get()));
+            CHECK(result.status == first.status);
+            CHECK(result.neighbours == first.neighbours);
+            CHECK(result.intact);
+        }
+    }
+}
+
+} // namespace
+
+TEST_CASE("sweep: small cases") {
+    sweep(true, settings().cases, 0);
+}
+
+TEST_CASE("sweep: one head of up to 2,000 rows") {
+    sweep(false, settings().cases / 25, 1u << 20);
+}
