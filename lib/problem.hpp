@@ -51,6 +51,7 @@ struct Problem {
 // The tensors of a call. Those not given have data NULL.
 struct Tensors {
     View q, k, v, out, normaliser, neighbours, distances;
+    View given; // neighbours the caller chose, read only
     View grad_out, grad_q, grad_k, grad_v, grad_gamma;
     void *saved = nullptr; // forward writes, backward reads
 };

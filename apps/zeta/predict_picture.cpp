@@ -249,8 +249,7 @@ std::string draw_picture(const Context &context, const PredictModel &model, cons
     draw_inset(svg, corpus, codes, neighbours, draw_query(svg, model, corpus, position));
     svg << "<g font-family=\"DejaVu Sans,Helvetica,Arial,sans-serif\" font-size=\"14\">\n"
         << "<text x=\"20\" y=\"32\">Contexts as points, joined along the Z-curve (colour: place on the curve)</text>\n"
-        << "<text x=\"" << fixed(kSide + 30)
-        << "\" y=\"32\">One query, its nearest neighbours, and what came next</text>\n</g>\n";
+        << "<text x=\"" << fixed(kSide + 30) << "\" y=\"32\">One query, its neighbours, what came next</text>\n</g>\n";
     write_contexts(svg, corpus, neighbours, position);
     svg << "</svg>\n";
     return svg.str();

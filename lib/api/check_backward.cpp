@@ -74,7 +74,7 @@ Checked check_backward(const zeta_attention_params *params, const zeta_backward_
     tensors.q = make_view(args->q);
     tensors.k = make_view(args->k);
     tensors.v = make_view(args->v);
-    tensors.neighbours = make_view(given);
+    tensors.given = make_view(given);
     tensors.grad_out = make_view(args->grad_out);
     tensors.grad_q = make_view(args->grad_q);
     tensors.grad_k = make_view(args->grad_k);

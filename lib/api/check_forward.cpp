@@ -70,7 +70,8 @@ Checked check_forward(const zeta_attention_params *params, const zeta_forward_ar
     tensors.v = make_view(args->v);
     tensors.out = make_view(args->out);
     tensors.normaliser = make_view(args->normaliser);
-    tensors.neighbours = make_view(given != nullptr ? given : args->neighbours);
+    tensors.neighbours = make_view(args->neighbours);
+    tensors.given = make_view(given);
     tensors.saved = args->saved;
     return checked;
 }

@@ -5,18 +5,20 @@
 #pragma once
 
 #include <cstddef>
-#include <functional>
 
 #include "../../simd/kernels.hpp"
+#include "../function_ref.hpp"
 
 namespace zeta::cpu {
 
 class Executor {
 public:
+    using Body = FunctionRef<void(size_t begin, size_t end, int worker)>;
+
     virtual ~Executor() = default;
     // Runs body(begin, end, worker) over [0, n) in pieces of at most `grain`; worker < workers() names the running
     // thread's own scratch. Nested calls are allowed. Exceptions come out at the caller.
-    virtual void parallel_for(size_t n, size_t grain, const std::function<void(size_t, size_t, int)> &body) const = 0;
+    virtual void parallel_for(size_t n, size_t grain, Body body) const = 0;
     virtual int workers() const = 0;
     virtual const simd::Kernels &kernels() const = 0;
 };

@@ -38,15 +38,25 @@ Context hooked_context(int32_t threads) {
 thread_local bool watching = false;
 std::atomic<int> behind{0};
 
+} // namespace
+
+// Every allocation of the process passes here where the C library lets it be replaced; not under a sanitizer.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define PROPERTY_SANITIZED 1
+#endif
+#endif
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) &&                           \
+    !defined(PROPERTY_SANITIZED)
+#define PROPERTY_WATCHES_MALLOC 1
+namespace {
+
 void count() {
     if (watching) ++behind;
 }
 
 } // namespace
 
-// Every allocation of the process passes here where the C library lets it be replaced; not under a sanitizer.
-#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-#define PROPERTY_WATCHES_MALLOC 1
 extern "C" {
 void *__libc_malloc(size_t);
 void *__libc_calloc(size_t, size_t);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/api/overlap: against a set of bytes written down one by one, on random small views, and on large views whose answer
-// is known. The seed is printed on failure.
+// lib/api/overlap: against a set of bytes written down one by one, on random small views, and on large views whose
+// answer is known. The seed is printed on failure.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -73,7 +73,8 @@ TEST_CASE("overlap of random small views is exact") {
         for (zeta_tensor &view : views) {
             view = view_at(0, types[pick(0, 2)], {0, 0, 0, 0}, {0, 0, 0, 1});
             const auto size = static_cast<uintptr_t>(zeta_dtype_size(view.dtype));
-            view.data = reinterpret_cast<void *>(4096 + size * static_cast<uintptr_t>(pick(0, 200 / static_cast<int>(size))));
+            view.data =
+                reinterpret_cast<void *>(4096 + size * static_cast<uintptr_t>(pick(0, 200 / static_cast<int>(size))));
             const int wide = pick(0, 1) == 0 ? 12 : 90;
             for (int axis = 0; axis < 4; ++axis) view.shape[axis] = pick(round % 50 == 0 ? 0 : 1, 4);
             for (int axis = 0; axis < 3; ++axis) view.stride[axis] = pick(0, wide);
@@ -111,9 +112,7 @@ TEST_CASE("a type of another size in the gaps of rows") {
     // rows of 3 floats, then one uint64 code, in 24 bytes (the code at byte 16)
     const int64_t n = 1 << 20;
     const zeta_tensor rows = view_at(1 << 20, ZETA_F32, {1, 1, n, 3}, {0, 0, 6, 1});
-    const auto half = [&](uintptr_t byte) {
-        return view_at((1 << 20) + byte, ZETA_F16, {1, 1, n, 2}, {0, 0, 12, 1});
-    };
+    const auto half = [&](uintptr_t byte) { return view_at((1 << 20) + byte, ZETA_F16, {1, 1, n, 2}, {0, 0, 12, 1}); };
     CHECK_FALSE(overlapping(rows, half(12)));
     CHECK_FALSE(overlapping(rows, half(20)));
     CHECK(overlapping(rows, half(10)));
@@ -124,13 +123,14 @@ TEST_CASE("unrelated strides are decided exactly and quickly") {
     // rows of 1 float every 1000003 elements against every 999983 and 65537, too many to write down
     const zeta_tensor a = view_at(1 << 20, ZETA_F32, {1, 1, 100000, 1}, {0, 0, 1000003, 1});
     const zeta_tensor far = view_at((1 << 20) + 4, ZETA_F32, {1, 1, 1000, 1}, {0, 0, 999983, 1});
-    CHECK_FALSE(overlapping(a, far)); // 1000003 x = 999983 y + 1: the smallest y is 49999·... beyond 1000
+    CHECK_FALSE(overlapping(a, far));
     bool found = false;
     for (int64_t y = 0; y < 1000; ++y) found |= (999983 * y + 1) % 1000003 == 0;
     CHECK_FALSE(found);
     const zeta_tensor near = view_at((1 << 20) + 4, ZETA_F32, {1, 1, 1000000, 1}, {0, 0, 999983, 1});
     bool meets = false;
-    for (int64_t y = 0; y < 1000000; ++y) meets |= (999983 * y + 1) % 1000003 == 0 && (999983 * y + 1) / 1000003 < 100000;
+    for (int64_t y = 0; y < 1000000; ++y)
+        meets |= (999983 * y + 1) % 1000003 == 0 && (999983 * y + 1) / 1000003 < 100000;
     CHECK(overlapping(a, near) == meets);
 }
 
@@ -140,5 +140,6 @@ TEST_CASE("plain memory and empty views") {
     CHECK_FALSE(overlapping(empty, full));
     CHECK_FALSE(overlap(footprint("none", reinterpret_cast<void *>(4096), 0, true), footprint("full", full, false)));
     CHECK(overlap(footprint("last", reinterpret_cast<void *>(4096 + 95), 10, true), footprint("full", full, false)));
-    CHECK_FALSE(overlap(footprint("after", reinterpret_cast<void *>(4096 + 96), 10, true), footprint("full", full, false)));
+    CHECK_FALSE(
+        overlap(footprint("after", reinterpret_cast<void *>(4096 + 96), 10, true), footprint("full", full, false)));
 }

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+// Forward of one unit, told in data order: rows, codes and sort, levels, then per head the queries' places, the means,
+// and select + attend over tiles. While one tile does its sums, the rows the next one will read are fetched.
+#include "attend.hpp"
+
+#include <cmath>
+
+namespace zeta::cpu {
+namespace {
+
+using ValuesKernel = void (*)(const uint32_t *, const float *, uint32_t, const void *, size_t, size_t, float *);
+
+ValuesKernel values_kernel(const simd::Kernels &kernels, int32_t dtype) {
+    switch (dtype) {
+    case ZETA_BF16: return kernels.attend_values_bf16;
+    case ZETA_F16: return kernels.attend_values_f16;
+    default: return kernels.attend_values_f32;
+    }
+}
+
+bool finite(const float *row, size_t n) {
+    float sum = 0;
+    for (size_t c = 0; c < n; ++c) sum += row[c] * 0.0f;
+    return sum == 0.0f;
+}
+
+// The weighted sum again in float64, for rows whose float32 partial sums left the range although values near FLT_MAX
+// have a mean that does not, and for rows with true NaN or infinities, which come out the same.
+void attend_wide_range(const HeadKeys &keys, const Tensors &t, const Weighed &w, const float *mean_value, WeighWork &work,
+                       size_t dv, float *row) {
+    const Unit &u = *keys.unit;
+    const auto value = [&](uint32_t j, size_t c) {
+        float x;
+        const void *p = row_pointer(t.v, u.batch, u.key_head, u.k_start + j);
+        widen(*keys.kernels, t.v.dtype, static_cast<const char *>(p) + c * float_size(t.v.dtype), 1, &x);
+        return double(x);
+    };
+    for (size_t c = 0; c < dv; ++c) {
+        double sum = w.has_mean ? double(w.mean_weight) * double(mean_value[c]) : 0.0, weights = w.has_mean ? w.mean_weight : 0.0;
+        for (uint32_t i = 0; i < w.count; ++i) {
+            sum += double(w.weights[i]) * value(w.ids[i], c);
+            weights += w.weights[i];
+        }
+        for (uint32_t b = w.wide.begin; b < w.wide.end; b += kSlice) {
+            const uint32_t n = w.slice(b, work);
+            for (uint32_t i = 0; i < n; ++i) {
+                sum += double(work.slice_weights[i]) * value(work.slice_ids[i], c);
+                weights += work.slice_weights[i];
+            }
+        }
+        row[c] = float(sum / weights); // the weights' sum is 1 but for rounding, which at FLT_MAX would overflow
+    }
+}
+
+} // namespace
+
+void ForwardUnit::take(Scratch &scratch, const Executor &executor, const Problem &p, const Tensors &t, const Unit &unit) {
+    k_.take(scratch, t.k, unit.m);
+    q_.take(scratch, t.q, unit.n);
+    selection_.take(scratch, executor, p, unit, source_of(p, t.given));
+    if (!p.mean) return;
+    mean_key_ = scratch.take<float>((p.causal ? size_t(unit.n) : 1) * size_t(p.dk));
+    const uintptr_t mark = scratch.mark();
+    key_means_.take(scratch, executor, t.k, unit, p.causal);
+    scratch.restore(mark); // the sums of keys are done with before those of values begin
+    value_means_.take(scratch, executor, t.v, unit, p.causal);
+}
+
+void ForwardUnit::run(const Executor &executor, Context &context, ProgressMeter &progress, const Problem &p, const Tensors &t,
+                      const Unit &unit, const Saved &saved, AttendWork *work) {
+    k_.load(executor, t.k, unit.batch, unit.key_head, unit.k_start, unit.m);
+    selection_.begin(unit);
+    selection_.build_keys(executor, context, k_.data());
+    if (p.mean) {
+        StageTimer timer(context, Stage::mean);
+        mean_keys(executor, key_means_, t.k, unit, p.causal, mean_key_);
+    }
+    for (int64_t i = 0; i < p.heads_per_key(); ++i)
+        head(executor, context, progress, p, t, unit, unit.key_head * p.heads_per_key() + i, saved, work);
+}
+
+void ForwardUnit::head(const Executor &executor, Context &context, ProgressMeter &progress, const Problem &p, const Tensors &t,
+                       const Unit &unit, int64_t head, const Saved &saved, AttendWork *work) {
+    q_.load(executor, t.q, unit.batch, head, unit.q_start, unit.n);
+    selection_.build_queries(executor, context, q_.data());
+    selection_.use_given(t.given, head);
+    mean_in_out_ = p.mean && p.causal && t.out.dtype == ZETA_F32;
+    if (p.mean) {
+        StageTimer timer(context, Stage::mean);
+        const auto to_out = [&](uint32_t i, const float *mean) {
+            std::copy_n(mean, p.dv, t.out.row<float>(unit.batch, head, unit.q_start + i));
+        };
+        value_means_.build(executor, t.v, unit, p.causal, mean_in_out_ ? MeanRows::Each(to_out) : MeanRows::Each());
+    }
+    const HeadKeys keys{&executor.kernels(), &p, &unit, q_.data(), k_.data(), p.mean ? mean_key_ : nullptr, p.gamma_of(head)};
+    uint32_t *save_a = saved.row(saved.a, p, unit.batch, head, unit.q_start);
+    uint32_t *save_b = saved.row(saved.b, p, unit.batch, head, unit.q_start);
+    StageTimer timer(context, Stage::attend);
+    executor.parallel_for(selection_.tiles(), 32, [&](size_t begin, size_t end, int worker) {
+        AttendWork &mine = work[worker];
+        for (size_t tile = begin; tile < end; ++tile) {
+            selection_.select(executor.kernels(), tile, nullptr, nullptr, mine.select);
+            Lists &lists = mine.select.lists;
+            for (uint32_t i = 0; i < lists.queries; ++i) {
+                if (save_a != nullptr) {
+                    save_a[lists.query[i]] = lists.hint_a[i];
+                    save_b[lists.query[i]] = lists.hint_b[i];
+                }
+                attend(executor, keys, t, head, i, worker, mine);
+            }
+        }
+        progress.advance((end - begin) * kTile);
+    });
+}
+
+void ForwardUnit::attend(const Executor &executor, const HeadKeys &keys, const Tensors &t, int64_t head, uint32_t slot,
+                         int worker, AttendWork &work) const {
+    const Problem &p = *keys.problem;
+    const Unit &u = *keys.unit;
+    const size_t dv = size_t(p.dv);
+    Lists &lists = work.select.lists;
+    const uint32_t query = lists.query[slot];
+    if (t.neighbours.present()) {
+        int32_t *out = t.neighbours.row<int32_t>(u.batch, head, u.q_start + query);
+        const uint32_t *ids = lists.ids_of(slot);
+        for (uint32_t i = 0; i < lists.count[slot]; ++i) out[i] = int32_t(ids[i] + u.k_start);
+        std::sort(out, out + lists.count[slot]);
+        std::fill(out + lists.count[slot], out + p.neighbours, -1);
+    }
+    Weighed w;
+    w.weigh(keys, query, lists.ids_of(slot), lists.distances_of(slot), lists.count[slot], work.weigh);
+    if (t.normaliser.present()) *t.normaliser.row<float>(u.batch, head, u.q_start + query) = w.normaliser;
+
+    float *out = t.out.dtype == ZETA_F32 ? t.out.row<float>(u.batch, head, u.q_start + query) : work.row;
+    if (w.empty || !w.has_mean) {
+        std::fill_n(out, dv, 0.0f);
+    } else {
+        if (mean_in_out_) std::copy_n(out, dv, work.mean);
+        else value_means_.row(executor, query, worker, work.mean);
+        for (size_t c = 0; c < dv; ++c) out[c] = w.mean_weight * work.mean[c];
+    }
+    const ValuesKernel values = values_kernel(*keys.kernels, t.v.dtype);
+    const void *v = row_pointer(t.v, u.batch, u.key_head, u.k_start);
+    const size_t stride = size_t(t.v.row_stride);
+    values(w.ids, w.weights, w.count, v, stride, dv, out);
+    for (uint32_t b = w.wide.begin; b < w.wide.end; b += kSlice) {
+        const uint32_t n = w.slice(b, work.weigh);
+        values(work.weigh.slice_ids, work.weigh.slice_weights, n, v, stride, dv, out);
+    }
+    if (!w.empty && !finite(out, dv)) attend_wide_range(keys, t, w, work.mean, work.weigh, dv, out);
+    if (t.out.dtype != ZETA_F32)
+        narrow(*keys.kernels, t.out.dtype, out, dv, row_pointer_out(t.out, u.batch, head, u.q_start + query));
+}
+
+} // namespace zeta::cpu

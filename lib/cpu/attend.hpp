@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// Forward of one unit: for every query head, selection, weights and weighted sums of values, tile by tile.
+#pragma once
+
+#include "mean.hpp"
+#include "selection.hpp"
+#include "weigh.hpp"
+
+namespace zeta::cpu {
+
+// Per thread.
+struct AttendWork {
+    SelectWork select;
+    WeighWork weigh;
+    float *row = nullptr, *mean = nullptr; // [dv]
+
+    void take(Scratch &scratch, const Problem &p, Source source) {
+        select.take(scratch, p, source);
+        weigh.take(scratch, p);
+        row = scratch.take<float>(size_t(p.dv));
+        mean = scratch.take<float>(size_t(p.dv));
+    }
+};
+
+// What forward leaves for backward, and where: two words per query of every head.
+struct Saved {
+    uint32_t *a = nullptr, *b = nullptr; // [B, H, N] each
+
+    uint32_t *row(uint32_t *base, const Problem &p, int64_t b_, int64_t h, int64_t start) const {
+        return base == nullptr ? nullptr : base + (b_ * p.query_heads + h) * p.queries + start;
+    }
+};
+
+// Memory and stages of one unit in flight.
+class ForwardUnit {
+public:
+    void take(Scratch &scratch, const Executor &executor, const Problem &p, const Tensors &t, const Unit &unit);
+    void run(const Executor &executor, Context &context, ProgressMeter &progress, const Problem &p, const Tensors &t,
+             const Unit &unit, const Saved &saved, AttendWork *work);
+
+private:
+    void head(const Executor &executor, Context &context, ProgressMeter &progress, const Problem &p, const Tensors &t,
+              const Unit &unit, int64_t head, const Saved &saved, AttendWork *work);
+    void attend(const Executor &executor, const HeadKeys &keys, const Tensors &t, int64_t head, uint32_t slot, int worker,
+                AttendWork &work) const;
+
+    Rows k_, q_;
+    Selection selection_;
+    MeanRows key_means_, value_means_;
+    float *mean_key_ = nullptr; // [n, dk]
+    bool mean_in_out_ = false;  // mean values wait in the rows of out
+};
+
+} // namespace zeta::cpu

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// ArenaExecutor: loops cut into pieces, run inline or as tasks of the arena. Each task sets the floating-point
+// environment, since oneTBB's threads take theirs from the arena. The first exception comes out at the caller together
+// with its sentence, which lies in a buffer of the thread that failed.
+#include "arena.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <exception>
+#include <mutex>
+#include <unistd.h>
+
+#include <tbb/blocked_range.h>
+#include <tbb/parallel_for.h>
+#include <tbb/task_arena.h>
+
+#include "../fp_environment.hpp"
+#include "../status.hpp"
+
+namespace zeta::cpu {
+namespace {
+
+using Body = Executor::Body;
+
+void run_piece(size_t piece, size_t n, size_t grain, const Body &body, int worker) {
+    const size_t begin = piece * grain;
+    body(begin, std::min(n - begin, grain) + begin, worker);
+}
+
+class FirstFailure {
+public:
+    // Called in a handler.
+    void keep() {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        if (exception_ != nullptr) return;
+        exception_ = std::current_exception();
+        std::strncpy(sentence_, zeta_last_error(), sizeof sentence_ - 1);
+    }
+    [[noreturn]] void rethrow() const {
+        set_last_error("%s", sentence_);
+        std::rethrow_exception(exception_);
+    }
+    bool kept() const { return exception_ != nullptr; }
+
+private:
+    std::mutex mutex_;
+    std::exception_ptr exception_;
+    char sentence_[512] = "";
+};
+
+} // namespace
+
+struct ArenaExecutor::Arena {
+    explicit Arena(int threads) : arena(threads) { arena.initialize(); }
+    tbb::task_arena arena;
+};
+
+ArenaExecutor::ArenaExecutor(int threads, const simd::Kernels &kernels)
+    : threads_(threads), kernels_(kernels), owner_(getpid()) {
+    if (threads_ > 1) arena_ = std::make_unique<Arena>(threads_);
+}
+
+ArenaExecutor::~ArenaExecutor() {
+    // Ending an arena waits for threads that a child process does not have: it is left behind there.
+    if (forked()) static_cast<void>(arena_.release());
+}
+
+bool ArenaExecutor::forked() const {
+    return getpid() != owner_;
+}
+
+int ArenaExecutor::workers() const {
+    return threads_ > 1 && forked() ? 1 : threads_;
+}
+
+void ArenaExecutor::parallel_for(size_t n, size_t grain, Body body) const {
+    if (n == 0) return;
+    grain = std::max<size_t>(grain, 1);
+    const size_t pieces = n / grain + (n % grain != 0);
+    if (arena_ == nullptr || forked()) {
+        for (size_t piece = 0; piece < pieces; ++piece) run_piece(piece, n, grain, body, 0);
+        return;
+    }
+
+    FirstFailure failure;
+    const auto run = [&](const tbb::blocked_range<size_t> &range) {
+        const FpEnvironment environment;
+        const int worker = tbb::this_task_arena::current_thread_index();
+        try {
+            for (size_t piece = range.begin(); piece < range.end(); ++piece) run_piece(piece, n, grain, body, worker);
+        } catch (...) {
+            failure.keep();
+            throw;
+        }
+    };
+    try {
+        // Isolated: while a nested loop waits, this thread must not take a task of the outer one, whose scratch it holds.
+        arena_->arena.execute([&] {
+            tbb::this_task_arena::isolate([&] { tbb::parallel_for(tbb::blocked_range<size_t>(0, pieces), run); });
+        });
+    } catch (...) {
+        if (failure.kept()) failure.rethrow();
+        throw;
+    }
+}
+
+} // namespace zeta::cpu

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// A unit: one sequence and one key head of a problem, with the query heads that read it. Units are independent of each
+// other; sort order, chunks, local windows and means restart in each (spec section 3).
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "../../simd/kernels.hpp"
+#include "../problem.hpp"
+#include "executor.hpp"
+
+namespace zeta::cpu {
+
+struct Unit {
+    int64_t batch, key_head;
+    int64_t q_start, k_start; // first rows of the sequence
+    uint32_t n, m;            // queries and keys of it
+};
+
+inline int64_t unit_count(const Problem &p) {
+    return (p.sequences > 0 ? p.sequences : p.batches) * p.key_heads;
+}
+
+inline Unit unit_at(const Problem &p, int64_t index) {
+    Unit u{};
+    u.key_head = index % p.key_heads;
+    const int64_t sequence = index / p.key_heads;
+    if (p.sequences == 0) {
+        u.batch = sequence;
+        u.n = uint32_t(p.queries);
+        u.m = uint32_t(p.keys);
+        return u;
+    }
+    for (int64_t s = 0; s < sequence; ++s) {
+        u.q_start += p.q_lengths[s];
+        u.k_start += p.k_lengths[s];
+    }
+    u.n = uint32_t(p.q_lengths[sequence]);
+    u.m = uint32_t(p.k_lengths[sequence]);
+    return u;
+}
+
+// A unit as large in n and in m as any: what scratch is measured with.
+inline Unit largest_unit(const Problem &p) {
+    Unit u{};
+    u.n = uint32_t(p.queries);
+    u.m = uint32_t(p.keys);
+    if (p.sequences > 0) {
+        u.n = u.m = 0;
+        for (int64_t s = 0; s < p.sequences; ++s) {
+            u.n = std::max(u.n, uint32_t(p.q_lengths[s]));
+            u.m = std::max(u.m, uint32_t(p.k_lengths[s]));
+        }
+    }
+    return u;
+}
+
+// Position of query row i: t = i + (m - n) when causal.
+inline int64_t position_of(const Unit &u, int64_t i) {
+    return i + int64_t(u.m) - int64_t(u.n);
+}
+
+// Searchable keys are first <= j < limit (spec section 3).
+inline uint32_t limit_of(const Problem &p, const Unit &u, int64_t i) {
+    if (!p.causal) return u.m;
+    const int64_t t = position_of(u, i);
+    return uint32_t(std::max<int64_t>(0, std::min(t / p.chunk * p.chunk, t + 1 - p.local)));
+}
+
+// Local positions of query row i: [begin, end).
+struct LocalRange {
+    uint32_t begin, end;
+};
+inline LocalRange local_of(const Problem &p, const Unit &u, int64_t i) {
+    if (!p.causal || p.local == 0) return {0, 0};
+    const int64_t t = position_of(u, i);
+    const int64_t begin = std::max(p.first, t + 1 - p.local);
+    return begin > t ? LocalRange{0, 0} : LocalRange{uint32_t(begin), uint32_t(t + 1)};
+}
+
+} // namespace zeta::cpu

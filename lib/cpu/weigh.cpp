@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// Weights of one query's attended set, normalised.
+#include "weigh.hpp"
+
+#include <cmath>
+#include <limits>
+
+namespace zeta::cpu {
+
+void WeighWork::take(Scratch &scratch, const Problem &p) {
+    const size_t list = size_t(p.neighbours) + kInlineLocal + 2 * simd::kListPad;
+    weights = scratch.take<float>(list);
+    dots = scratch.take<float>(list);
+    const size_t slice = p.local > int64_t(kInlineLocal) ? kSlice + simd::kListPad : 0;
+    slice_ids = scratch.take<uint32_t>(slice);
+    slice_distances = scratch.take<float>(slice);
+    slice_dots = scratch.take<float>(slice);
+    slice_weights = scratch.take<float>(slice);
+}
+
+uint32_t Weighed::fetch(uint32_t begin, WeighWork &work) const {
+    const uint32_t n = std::min(kSlice, wide.end - begin);
+    const Problem &p = *head_->problem;
+    for (uint32_t i = 0; i < n; ++i) work.slice_ids[i] = begin + i;
+    head_->kernels->attend_distances(point_, head_->k, p.dk, work.slice_ids, n, work.slice_distances);
+    if (p.score == ZETA_SCORE_DOT) head_->kernels->attend_dots(point_, head_->k, p.dk, work.slice_ids, n, work.slice_dots);
+    return n;
+}
+
+uint32_t Weighed::slice(uint32_t begin, WeighWork &work) const {
+    const uint32_t n = fetch(begin, work);
+    head_->kernels->attend_weights(head_->problem->score, head_->gamma, minimum, work.slice_distances, work.slice_dots, n,
+                                   work.slice_weights);
+    for (uint32_t i = 0; i < n; ++i) work.slice_weights[i] /= sum_;
+    return n;
+}
+
+float Weighed::normaliser_of(float sum) const {
+    const double gamma = head_->gamma, low = minimum;
+    switch (head_->problem->score) {
+    case ZETA_SCORE_GAUSSIAN: return float(std::log(double(sum)) - low / (gamma * gamma));
+    case ZETA_SCORE_LAPLACE: return float(std::log(double(sum)) - std::sqrt(low) / gamma);
+    case ZETA_SCORE_DOT: return float(std::log(double(sum)) - low / gamma);
+    default: return sum;
+    }
+}
+
+void Weighed::weigh(const HeadKeys &head, uint32_t query, uint32_t *list_ids, float *list_distances, uint32_t neighbours,
+                    WeighWork &work) {
+    head_ = &head;
+    const Problem &p = *head.problem;
+    const simd::Kernels &kernels = *head.kernels;
+    const size_t dk = size_t(p.dk);
+    const bool dot = p.score == ZETA_SCORE_DOT;
+    point_ = head.q + size_t(query) * dk;
+    ids = list_ids;
+    distances = list_distances;
+    dots = work.dots;
+    weights = work.weights;
+    count = neighbours;
+    wide = local_of(p, *head.unit, query);
+    if (wide.end - wide.begin <= kInlineLocal) {
+        const uint32_t local = wide.end - wide.begin;
+        for (uint32_t i = 0; i < local; ++i) ids[count + i] = wide.begin + i;
+        kernels.attend_distances(point_, head.k, p.dk, ids + count, local, distances + count);
+        count += local;
+        wide = {0, 0};
+    }
+    if (dot) kernels.attend_dots(point_, head.k, p.dk, ids, count, dots);
+    has_mean = head.mean_key != nullptr && head.unit->m > 0;
+    empty = count == 0 && wide.begin == wide.end && !has_mean;
+    if (empty) {
+        normaliser = exponential(p.score) ? -std::numeric_limits<float>::infinity() : 0.0f;
+        return;
+    }
+    const uint32_t zero = 0;
+    if (has_mean) {
+        mean_key = head.mean_key + (p.causal ? size_t(query) * dk : 0);
+        kernels.attend_distances(point_, mean_key, p.dk, &zero, 1, &mean_distance);
+        if (dot) kernels.attend_dots(point_, mean_key, p.dk, &zero, 1, &mean_dot);
+    }
+    minimum = 0;
+    if (exponential(p.score)) {
+        minimum = kernels.attend_minimum(p.score, distances, dots, count);
+        for (uint32_t b = wide.begin; b < wide.end; b += kSlice) {
+            const uint32_t n = fetch(b, work);
+            minimum = std::min(minimum, kernels.attend_minimum(p.score, work.slice_distances, work.slice_dots, n));
+        }
+        if (has_mean) minimum = std::min(minimum, kernels.attend_minimum(p.score, &mean_distance, &mean_dot, 1));
+    }
+    sum_ = kernels.attend_weights(p.score, head.gamma, minimum, distances, dots, count, weights);
+    for (uint32_t b = wide.begin; b < wide.end; b += kSlice) {
+        const uint32_t n = fetch(b, work);
+        sum_ += kernels.attend_weights(p.score, head.gamma, minimum, work.slice_distances, work.slice_dots, n,
+                                       work.slice_weights);
+    }
+    if (has_mean)
+        sum_ += kernels.attend_weights(p.score, head.gamma, minimum, &mean_distance, &mean_dot, 1, &mean_weight);
+    normaliser = normaliser_of(sum_);
+    const float scale = 1.0f / sum_;
+    if (scale < std::numeric_limits<float>::infinity() && sum_ < std::numeric_limits<float>::infinity()) {
+        for (uint32_t i = 0; i < count; ++i) weights[i] *= scale;
+        mean_weight *= scale;
+    } else { // the sum is 0, denormal, infinite or NaN: the division says what the row is
+        for (uint32_t i = 0; i < count; ++i) weights[i] /= sum_;
+        mean_weight /= sum_;
+    }
+}
+
+} // namespace zeta::cpu

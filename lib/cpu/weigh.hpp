@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// The attended set of one query and its weights (spec section 5): neighbours, local positions, history mean. Forward and
+// backward weigh through this one class, so backward's weights have forward's bits.
+//
+// Up to kInlineLocal local positions are appended to the list of neighbours; a wider local window is visited in slices,
+// once for the smallest exponent, once for the sum and once more by whoever uses the weights.
+#pragma once
+
+#include "lists.hpp"
+#include "unit.hpp"
+
+namespace zeta::cpu {
+
+constexpr uint32_t kInlineLocal = 64;
+constexpr uint32_t kSlice = 256;
+
+// Per thread.
+struct WeighWork {
+    float *weights = nullptr, *dots = nullptr; // [K + kInlineLocal + pad] of the list
+    uint32_t *slice_ids = nullptr;             // [kSlice + pad] ... of a slice of local positions
+    float *slice_distances = nullptr, *slice_dots = nullptr, *slice_weights = nullptr;
+
+    void take(Scratch &scratch, const Problem &p);
+};
+
+// What is the same for all queries of a head.
+struct HeadKeys {
+    const simd::Kernels *kernels;
+    const Problem *problem;
+    const Unit *unit;
+    const float *q, *k;      // [n, dk], [m, dk]
+    const float *mean_key;   // [n, dk] (not causal: [1, dk]), NULL: no mean
+    float gamma;
+};
+
+class Weighed {
+public:
+    // Weighs query row `query` with `count` neighbours in ids and distances, which have room for kInlineLocal more.
+    void weigh(const HeadKeys &head, uint32_t query, uint32_t *ids, float *distances, uint32_t count, WeighWork &work);
+
+    // The list: neighbours and, if few, the local positions. Weights are p = s / sum s.
+    uint32_t count = 0;
+    uint32_t *ids = nullptr;
+    float *distances = nullptr, *dots = nullptr, *weights = nullptr;
+    // The mean's.
+    bool has_mean = false;
+    float mean_weight = 0, mean_distance = 0, mean_dot = 0;
+    const float *mean_key = nullptr;
+
+    bool empty = true;
+    float normaliser = 0;
+    float minimum = 0; // see attend_minimum
+
+    // Local positions that are not in the list, in slices of at most kSlice: ids and p in work.slice_*.
+    LocalRange wide{0, 0};
+    uint32_t slice(uint32_t begin, WeighWork &work) const; // returns its length
+
+private:
+    uint32_t fetch(uint32_t begin, WeighWork &work) const; // ids, distances and dots of a slice
+    float normaliser_of(float sum) const;
+
+    const HeadKeys *head_ = nullptr;
+    const float *point_ = nullptr;
+    float sum_ = 0;
+};
+
+inline bool exponential(int score) {
+    return score == ZETA_SCORE_GAUSSIAN || score == ZETA_SCORE_LAPLACE || score == ZETA_SCORE_DOT;
+}
+
+} // namespace zeta::cpu

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Window selection (spec section 4): each query takes the keys around its insertion point on the curve; with W > K the K
+// nearest of W are kept. The queries of one head, sorted along the curve, each placed in its level with its rank there.
+#pragma once
+
+#include "levels.hpp"
+#include "lists.hpp"
+
+namespace zeta::cpu {
+
+// Per thread: the candidates of one query before re-ranking.
+struct WindowWork {
+    uint32_t *ids = nullptr;
+    float *distances = nullptr;
+
+    void take(Scratch &scratch, const Problem &p) {
+        if (!p.reranked()) return;
+        ids = scratch.take<uint32_t>(size_t(p.window) + 2 * simd::kListPad);
+        distances = scratch.take<float>(size_t(p.window) + 2 * simd::kListPad);
+    }
+};
+
+class WindowQueries {
+public:
+    void take(Scratch &scratch, uint32_t n);
+    void sort_queries(const Executor &executor, const Axes &axes, const float *q, int dk);
+    // Ranks the sorted queries in levels whose words are still there, and deals them out to the levels.
+    void place(const Executor &executor, const Problem &p, const Unit &unit, const Levels &levels);
+
+    size_t tiles() const { return tile_begin_[levels_]; }
+    // The neighbours of tile `tile`'s queries. hints: NULL, or the two words of each query row that forward saved.
+    void select(const simd::Kernels &kernels, const Problem &p, const Unit &unit, const Levels &levels, const float *q,
+                size_t tile, const uint32_t *hints_a, const uint32_t *hints_b, WindowWork &work, Lists &lists) const;
+    // First and last rank, in its level, of a tile's queries: where the values of its neighbours lie.
+    struct Span {
+        int level;
+        uint32_t begin, end;
+    };
+    Span span(size_t tile) const;
+
+private:
+    struct At {
+        int level;
+        uint32_t begin, count; // of the queries of a tile, in query_ and rank_
+    };
+    At at(size_t tile) const;
+
+    uint32_t n_ = 0;
+    int levels_ = 0;
+    uint64_t *words_ = nullptr, *temporary_ = nullptr;
+    uint32_t *query_ = nullptr, *rank_ = nullptr;     // [n], grouped by level, in curve order
+    uint32_t *passed_ = nullptr, *passed_rank_ = nullptr; // [n] queries on their way down
+    uint32_t query_begin_[Levels::kMaxLevels + 1] = {};
+    size_t tile_begin_[Levels::kMaxLevels + 1] = {};
+};
+
+} // namespace zeta::cpu

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+// A thin C++17 wrapper of the C API, header-only: objects that free themselves, tensor views from typed pointers, and
+// exceptions that carry the status and the sentence. It adds nothing to what the C headers describe; read those for
+// shapes, defaults and promises. Not included by zeta.h.
+//
+//     zeta::Context context;
+//     zeta::Params params;
+//     params.neighbours = 64;
+//     context.forward(params, {zeta::Tensor(q, {1, 8, n, 3}), zeta::Tensor(k, {1, 8, n, 3}),
+//                              zeta::Tensor(v, {1, 8, n, 64}), zeta::Tensor(out, {1, 8, n, 64})});
+#ifndef ZETA_ZETA_HPP
+#define ZETA_ZETA_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "zeta.h"
+
+namespace zeta {
+inline namespace wrapper { // names of its own: a program that links libzeta.a shares none with the library's inside
+
+// Thrown for every status but ZETA_OK; what() is zeta_last_error().
+class Error : public std::runtime_error {
+public:
+    explicit Error(zeta_status status) : std::runtime_error(zeta_last_error()), status_(status) {}
+    zeta_status status() const noexcept { return status_; }
+    const char *status_name() const noexcept { return zeta_status_name(status_); }
+
+private:
+    zeta_status status_;
+};
+
+// Throws Error unless `status` is ZETA_OK.
+inline void check(zeta_status status) {
+    if (status != ZETA_OK) throw Error(status);
+}
+
+// 16-bit floating-point numbers as they lie in memory; zeta does the arithmetic, these only name the type.
+struct BFloat16 {
+    std::uint16_t bits;
+};
+struct Float16 {
+    std::uint16_t bits;
+};
+
+namespace detail {
+template <class T> struct dtype_of; // undefined: not an element type of zeta
+template <> struct dtype_of<float> : std::integral_constant<std::int32_t, ZETA_F32> {};
+template <> struct dtype_of<BFloat16> : std::integral_constant<std::int32_t, ZETA_BF16> {};
+template <> struct dtype_of<Float16> : std::integral_constant<std::int32_t, ZETA_F16> {};
+template <> struct dtype_of<std::int32_t> : std::integral_constant<std::int32_t, ZETA_I32> {};
+template <> struct dtype_of<std::uint64_t> : std::integral_constant<std::int32_t, ZETA_U64> {};
+} // namespace detail
+
+// A view of memory that the caller owns, or no tensor at all (default constructed: an optional argument not given).
+// A view of const elements may only be passed as an input.
+class Tensor {
+public:
+    Tensor() = default;
+    explicit Tensor(const zeta_tensor &view) : view_(view), given_(true) {}
+
+    // Contiguous.
+    template <class T> Tensor(T *data, std::initializer_list<std::int64_t> shape) : given_(true) {
+        using Element = std::remove_const_t<T>;
+        view_ = zeta_tensor_contiguous(const_cast<Element *>(data), detail::dtype_of<Element>::value, rank_of(shape),
+                                       shape.begin());
+    }
+
+    // With strides, in elements.
+    template <class T>
+    Tensor(T *data, std::initializer_list<std::int64_t> shape, std::initializer_list<std::int64_t> strides)
+        : Tensor(data, shape) {
+        if (strides.size() != shape.size()) throw std::invalid_argument("zeta::Tensor: as many strides as extents");
+        std::size_t axis = 0;
+        for (const std::int64_t stride : strides) {
+            if (axis < ZETA_MAX_RANK) view_.stride[axis] = stride;
+            ++axis;
+        }
+    }
+
+    // The C view, or NULL if this is no tensor. Lives as long as *this.
+    const zeta_tensor *get() const noexcept { return given_ ? &view_ : nullptr; }
+    explicit operator bool() const noexcept { return given_; }
+
+private:
+    static std::int32_t rank_of(std::initializer_list<std::int64_t> shape) {
+        return shape.size() > ZETA_MAX_RANK ? -1 : static_cast<std::int32_t>(shape.size());
+    }
+
+    zeta_tensor view_{};
+    bool given_ = false;
+};
+
+// zeta_attention_params with its defaults.
+struct Params : zeta_attention_params {
+    Params() : zeta_attention_params() { zeta_attention_params_init(this); }
+};
+
+// zeta_context_params with its defaults.
+struct ContextParams : zeta_context_params {
+    ContextParams() : zeta_context_params() { zeta_context_params_init(this); }
+};
+
+// What a backward call needs of the forward call.
+using Saved = std::vector<std::byte>;
+
+// Tensors of a forward call; see zeta_forward_args.
+struct ForwardTensors {
+    Tensor q, k, v, out;
+    Tensor normaliser = {}, neighbours = {}; // optional
+    Saved *saved = nullptr;                  // optional; resized to fit
+};
+
+// Tensors of a backward call; see zeta_backward_args. At least one of the gradients but grad_out is given.
+struct BackwardTensors {
+    Tensor q, k, v, grad_out;
+    Tensor grad_q = {}, grad_k = {}, grad_v = {}, grad_gamma = {};
+    const Saved *saved = nullptr;
+};
+
+// A stage of the last forward or backward call and its wall time.
+struct Stage {
+    std::string name;
+    double milliseconds;
+};
+
+class Context {
+public:
+    Context() { check(zeta_context_create(&context_, nullptr)); }
+    explicit Context(const zeta_context_params &params) { check(zeta_context_create(&context_, &params)); }
+    ~Context() { zeta_context_destroy(&context_); }
+    Context(Context &&other) noexcept : context_(std::exchange(other.context_, nullptr)) {}
+    Context &operator=(Context &&other) noexcept {
+        std::swap(context_, other.context_);
+        return *this;
+    }
+    Context(const Context &) = delete;
+    Context &operator=(const Context &) = delete;
+
+    zeta_context *get() const noexcept { return context_; }
+    int threads() const noexcept { return zeta_context_threads(context_); }
+    const char *isa() const noexcept { return zeta_context_isa(context_); }
+
+    void forward(const zeta_attention_params &params, const ForwardTensors &tensors) {
+        zeta_forward_args args = forward_args(tensors);
+        save(params, tensors, args);
+        check(zeta_forward(context_, &params, &args));
+    }
+
+    void backward(const zeta_attention_params &params, const BackwardTensors &tensors) {
+        const zeta_backward_args args = backward_args(tensors);
+        check(zeta_backward(context_, &params, &args));
+    }
+
+    // The control: all allowed keys. tensors.neighbours and tensors.saved must not be given.
+    void dense_forward(const zeta_attention_params &params, const ForwardTensors &tensors) {
+        zeta_forward_args args = forward_args(tensors);
+        save(params, tensors, args);
+        check(zeta_dense_forward(context_, &params, &args));
+    }
+
+    // Attention over given neighbours.
+    void attend_neighbours(const zeta_attention_params &params, const Tensor &neighbours,
+                           const ForwardTensors &tensors) {
+        zeta_forward_args args = forward_args(tensors);
+        save(params, tensors, args);
+        check(zeta_attend_neighbours(context_, &params, neighbours.get(), &args));
+    }
+
+    void attend_neighbours_backward(const zeta_attention_params &params, const Tensor &neighbours,
+                                    const BackwardTensors &tensors) {
+        const zeta_backward_args args = backward_args(tensors);
+        check(zeta_attend_neighbours_backward(context_, &params, neighbours.get(), &args));
+    }
+
+    // Neighbours, and their squared distances if a tensor for them is given.
+    void select(const zeta_attention_params &params, const Tensor &q, const Tensor &k, const Tensor &neighbours,
+                const Tensor &distances = {}) {
+        check(zeta_select(context_, &params, q.get(), k.get(), neighbours.get(), distances.get()));
+    }
+
+    // The mean over heads; `per_head`, if given, gets one number a head.
+    double recall(const zeta_attention_params &params, const Tensor &q, const Tensor &k,
+                  std::vector<float> *per_head = nullptr) {
+        double result = 0;
+        float *heads = nullptr;
+        if (per_head != nullptr) {
+            const bool countable =
+                q && q.get()->rank > 1 && q.get()->shape[1] > 0; // else the call refuses q or has no head
+            per_head->assign(countable ? static_cast<std::size_t>(q.get()->shape[1]) : 0, 0.0f);
+            heads = per_head->empty() ? nullptr : per_head->data();
+        }
+        check(zeta_recall(context_, &params, q.get(), k.get(), &result, heads));
+        return result;
+    }
+
+    // Morton codes of points; without a grid: squash with scale 1.
+    void encode(const Tensor &x, const Tensor &codes, const zeta_grid *grid = nullptr) {
+        check(zeta_codes_encode(context_, grid, x.get(), codes.get()));
+    }
+    void cells(const Tensor &x, const Tensor &cells, const zeta_grid *grid = nullptr) {
+        check(zeta_codes_cells(context_, grid, x.get(), cells.get()));
+    }
+    void decode(const Tensor &codes, const Tensor &cells) {
+        check(zeta_codes_decode(context_, codes.get(), cells.get()));
+    }
+
+    // Where the last forward or backward call spent its time.
+    std::vector<Stage> stages() const {
+        std::vector<Stage> result;
+        for (std::int32_t i = 0; const char *name = zeta_stage_name(context_, i); ++i)
+            result.push_back({name, zeta_stage_ms(context_, i)});
+        return result;
+    }
+
+private:
+    static zeta_forward_args forward_args(const ForwardTensors &tensors) {
+        zeta_forward_args args;
+        zeta_forward_args_init(&args);
+        args.q = tensors.q.get();
+        args.k = tensors.k.get();
+        args.v = tensors.v.get();
+        args.out = tensors.out.get();
+        args.normaliser = tensors.normaliser.get();
+        args.neighbours = tensors.neighbours.get();
+        return args;
+    }
+
+    static zeta_backward_args backward_args(const BackwardTensors &tensors) {
+        zeta_backward_args args;
+        zeta_backward_args_init(&args);
+        args.q = tensors.q.get();
+        args.k = tensors.k.get();
+        args.v = tensors.v.get();
+        args.grad_out = tensors.grad_out.get();
+        args.grad_q = tensors.grad_q.get();
+        args.grad_k = tensors.grad_k.get();
+        args.grad_v = tensors.grad_v.get();
+        args.grad_gamma = tensors.grad_gamma.get();
+        if (tensors.saved != nullptr) {
+            args.saved = tensors.saved->data();
+            args.saved_size = tensors.saved->size();
+        }
+        return args;
+    }
+
+    void save(const zeta_attention_params &params, const ForwardTensors &tensors, zeta_forward_args &args) {
+        if (tensors.saved == nullptr) return;
+        std::size_t size = 0;
+        check(zeta_saved_size(context_, &params, &args, &size));
+        tensors.saved->resize(size);
+        args.saved = tensors.saved->data();
+        args.saved_size = size;
+    }
+
+    zeta_context *context_ = nullptr;
+};
+
+} // namespace wrapper
+} // namespace zeta
+
+#endif

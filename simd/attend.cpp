@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: Apache-2.0
+// Weights and weighted sums of spec section 5 over a compact list of keys. Every sum runs over the index in the list alone,
+// in slices of 64 entries so that rounding errors stay small for long lists: its bits do not depend on alignment, strides
+// or the lanes of a level. Squared distances and dot products are rounded step by step, as section 4 says.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "attend.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include "rows-inl.hpp"
+#include "targets.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace zeta::simd::HWY_NAMESPACE {
+namespace {
+
+using Vf = hn::Vec<F32>;
+
+constexpr size_t kSlice = 64;
+constexpr float kInfinity = __builtin_inff();
+
+enum Score : int { kCauchy = 0, kGaussian = 1, kLaplace = 2, kInverse = 3, kDot = 4 }; // as zeta_score
+
+// ---- distances and dot products of rows ----------------------------------------------------------------------------
+
+struct Distance {
+    static HWY_INLINE Vf term(Vf q, Vf k) {
+        const auto difference = hn::Sub(q, k);
+        return hn::Mul(difference, difference);
+    }
+};
+struct Dot {
+    static HWY_INLINE Vf term(Vf q, Vf k) { return hn::Mul(q, k); }
+};
+
+// Keys in lanes, coordinates in order. Positions are below 2^24 and dk at most 32, so element indices fit int32.
+template <class Measure>
+HWY_INLINE void measure(const float *q, const float *k, int dk, const uint32_t *ids, uint32_t n, float *out) {
+    const U32 du;
+    const I32 di;
+    const F32 df;
+    const size_t lanes = hn::Lanes(du);
+    for (size_t i = 0; i < n; i += lanes) {
+        const bool whole = n - i >= lanes;
+        const auto id = whole ? hn::LoadU(du, ids + i) : LoadTailOr(du, ids + i, n - i, ids[i]);
+        const auto index = hn::BitCast(di, hn::Mul(id, hn::Set(du, uint32_t(dk))));
+        auto sum = Measure::term(hn::Set(df, q[0]), hn::GatherIndex(df, k, index));
+        for (int e = 1; e < dk; ++e)
+            sum = hn::Add(sum, Measure::term(hn::Set(df, q[e]), hn::GatherIndex(df, k + e, index)));
+        if (whole) {
+            hn::StoreU(sum, df, out + i);
+        } else {
+            StoreTail(sum, df, out + i, n - i);
+        }
+    }
+}
+
+void attend_distances(const float *q, const float *k, int dk, const uint32_t *ids, uint32_t n, float *distances) {
+    measure<Distance>(q, k, dk, ids, n, distances);
+}
+
+void attend_dots(const float *q, const float *k, int dk, const uint32_t *ids, uint32_t n, float *dots) {
+    measure<Dot>(q, k, dk, ids, n, dots);
+}
+
+// ---- weights -------------------------------------------------------------------------------------------------------
+
+HWY_INLINE Vf load_or(const float *p, size_t n, float fill) {
+    const F32 d;
+    return n >= hn::Lanes(d) ? hn::LoadU(d, p) : LoadTailOr(d, p, n, fill);
+}
+
+float attend_minimum(int score, const float *distances, const float *dots, uint32_t n) {
+    const F32 d;
+    const size_t lanes = hn::Lanes(d);
+    const auto infinity = hn::Set(d, kInfinity);
+    auto least = infinity;
+    for (size_t i = 0; i < n; i += lanes) {
+        const auto distance = load_or(distances + i, n - i, kInfinity);
+        if (score == kDot) {
+            const auto argument = hn::Neg(load_or(dots + i, n - i, 0));
+            const auto smaller = hn::And(hn::Lt(distance, infinity), hn::Lt(argument, least));
+            least = hn::IfThenElse(smaller, argument, least);
+        } else { // a comparison with NaN is false
+            least = hn::IfThenElse(hn::Lt(distance, least), distance, least);
+        }
+    }
+    return hn::GetLane(hn::MinOfLanes(d, least));
+}
+
+// exp(x), to 1.5 units in the last place, denormal results included; NaN for NaN. x = n ln 2 + r with |r| <= ln 2 / 2, then
+// the Taylor series of exp(r): its ninth term is below 6e-9.
+HWY_INLINE Vf exponential(Vf x) {
+    const F32 d;
+    const I32 di;
+    const auto clamped = hn::Min(hn::Max(x, hn::Set(d, -104.0f)), hn::Set(d, 88.8f));
+    const auto n = hn::Round(hn::Mul(clamped, hn::Set(d, 1.44269504f)));
+    auto r = hn::NegMulAdd(n, hn::Set(d, 0.693359375f), clamped); // exact: n has 8 bits, the constant 9
+    r = hn::NegMulAdd(n, hn::Set(d, -2.12194440e-4f), r);
+    auto p = hn::Set(d, 1.0f / 5040);
+    p = hn::MulAdd(p, r, hn::Set(d, 1.0f / 720));
+    p = hn::MulAdd(p, r, hn::Set(d, 1.0f / 120));
+    p = hn::MulAdd(p, r, hn::Set(d, 1.0f / 24));
+    p = hn::MulAdd(p, r, hn::Set(d, 1.0f / 6));
+    p = hn::MulAdd(p, r, hn::Set(d, 0.5f));
+    p = hn::Add(hn::MulAdd(p, hn::Mul(r, r), r), hn::Set(d, 1.0f));
+    // 2^n in two factors: n reaches from -150 to 128.
+    const auto power = hn::ConvertTo(di, n);
+    const auto half = hn::ShiftRight<1>(power);
+    const auto bias = hn::Set(di, 127);
+    const auto first = hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(half, bias)));
+    const auto second = hn::BitCast(d, hn::ShiftLeft<23>(hn::Add(hn::Sub(power, half), bias)));
+    return hn::IfThenElse(hn::IsNaN(x), x, hn::Mul(hn::Mul(p, first), second));
+}
+
+// What a score needs of gamma and the minimum, once per list.
+struct Shape {
+    float gamma;    // cauchy: its square
+    float inverse;  // 1 / gamma^2 or 1 / gamma of the exponentials; NaN if no attended distance is finite
+    float minimum, root; // and its square root
+};
+
+Shape shape_of(int score, float gamma, float minimum) {
+    const double g = gamma;
+    Shape shape{gamma, float(1.0 / g), minimum, 0};
+    if (score == kCauchy) shape.gamma = float(g * g);
+    if (score == kGaussian) shape.inverse = float(1.0 / (g * g));
+    if (score == kLaplace) shape.root = hn::GetLane(hn::Sqrt(hn::Set(hn::CappedTag<float, 1>(), minimum)));
+    if (minimum == kInfinity) shape.inverse = __builtin_nanf("");
+    return shape;
+}
+
+template <int kScore> HWY_INLINE Vf weight(const Shape &shape, Vf distance, Vf dot) {
+    const F32 d;
+    const auto one = hn::Set(d, 1.0f);
+    const auto minimum = hn::Set(d, shape.minimum);
+    const auto inverse = hn::Set(d, shape.inverse);
+    if constexpr (kScore == kCauchy) return hn::Div(one, hn::Add(distance, hn::Set(d, shape.gamma)));
+    if constexpr (kScore == kInverse) return hn::Div(one, hn::Add(hn::Sqrt(distance), hn::Set(d, shape.gamma)));
+    if constexpr (kScore == kGaussian) return exponential(hn::Mul(hn::Sub(minimum, distance), inverse));
+    if constexpr (kScore == kLaplace) {
+        const auto roots = hn::Add(hn::Sqrt(distance), hn::Set(d, shape.root));
+        auto x = hn::Div(hn::Sub(minimum, distance), roots);
+        x = hn::IfThenElse(hn::Eq(distance, minimum), hn::Zero(d), x);
+        x = hn::IfThenElse(hn::Eq(distance, hn::Set(d, kInfinity)), hn::Set(d, -kInfinity), x);
+        return exponential(hn::Mul(x, inverse));
+    }
+    auto x = hn::Add(dot, minimum);
+    x = hn::IfThenElse(hn::Eq(distance, hn::Set(d, kInfinity)), hn::Set(d, -kInfinity), x);
+    x = hn::IfThenElse(hn::IsNaN(distance), distance, x);
+    return exponential(hn::Mul(x, inverse));
+}
+
+template <int kScore>
+float weigh(const Shape &shape, const float *distances, const float *dots, uint32_t n, float *weights) {
+    const F32 d;
+    const size_t lanes = hn::Lanes(d);
+    auto total = hn::Zero(d);
+    for (size_t first = 0; first < n; first += kSlice) {
+        const size_t end = HWY_MIN(size_t{n}, first + kSlice);
+        auto sum = hn::Zero(d);
+        for (size_t i = first; i < end; i += lanes) {
+            const size_t left = end - i;
+            if (left >= lanes) {
+                const auto dot = kScore == kDot ? hn::LoadU(d, dots + i) : hn::Zero(d);
+                const auto w = weight<kScore>(shape, hn::LoadU(d, distances + i), dot);
+                hn::StoreU(w, d, weights + i);
+                sum = hn::Add(sum, w);
+            } else {
+                const auto dot = kScore == kDot ? LoadTail(d, dots + i, left) : hn::Zero(d);
+                const auto w = weight<kScore>(shape, LoadTail(d, distances + i, left), dot);
+                StoreTail(w, d, weights + i, left);
+                sum = hn::Add(sum, hn::IfThenElseZero(hn::FirstN(d, left), w));
+            }
+        }
+        total = hn::Add(total, sum);
+    }
+    return hn::GetLane(hn::SumOfLanes(d, total));
+}
+
+float attend_weights(int score, float gamma, float minimum, const float *distances, const float *dots, uint32_t n,
+                     float *weights) {
+    const Shape shape = shape_of(score, gamma, minimum);
+    switch (score) {
+    case kGaussian: return weigh<kGaussian>(shape, distances, dots, n, weights);
+    case kLaplace: return weigh<kLaplace>(shape, distances, dots, n, weights);
+    case kInverse: return weigh<kInverse>(shape, distances, dots, n, weights);
+    case kDot: return weigh<kDot>(shape, distances, dots, n, weights);
+    default: return weigh<kCauchy>(shape, distances, dots, n, weights);
+    }
+}
+
+// ---- sums of values ------------------------------------------------------------------------------------------------
+
+// The list, and value rows from some channel on.
+template <class Row> struct Values {
+    const uint32_t *ids;
+    const float *weights;
+    const typename Row::Type *v;
+    size_t stride;
+
+    HWY_INLINE const typename Row::Type *row(size_t i) const { return v + size_t(ids[i]) * stride; }
+};
+
+// Adds entry i + slot / kVectors, vector slot % kVectors of its channels.
+template <class Row, size_t kVectors, size_t kSlot> HWY_INLINE void accumulate(const Values<Row> &values, size_t i, Vf &sum) {
+    const F32 d;
+    const size_t entry = i + kSlot / kVectors;
+    const auto v = Row::Load(d, values.row(entry) + kSlot % kVectors * hn::Lanes(d));
+    sum = hn::MulAdd(hn::Set(d, values.weights[entry]), v, sum);
+}
+
+HWY_INLINE void add_to(Vf v, float *sum) {
+    const F32 d;
+    hn::StoreU(hn::Add(hn::LoadU(d, sum), v), d, sum);
+}
+
+// kVectors vectors of channels of n entries. Eight sums hide the latency of addition: with fewer vectors, entries take turns.
+template <class Row, size_t kVectors> HWY_INLINE void sum_block(const Values<Row> &values, size_t n, float *sum) {
+    const F32 d;
+    const size_t lanes = hn::Lanes(d);
+    constexpr size_t kEntries = 8 / kVectors;
+    auto s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0, s6 = s0, s7 = s0;
+    size_t i = 0;
+    for (; i + kEntries <= n; i += kEntries) {
+        accumulate<Row, kVectors, 0>(values, i, s0);
+        accumulate<Row, kVectors, 1>(values, i, s1);
+        accumulate<Row, kVectors, 2>(values, i, s2);
+        accumulate<Row, kVectors, 3>(values, i, s3);
+        accumulate<Row, kVectors, 4>(values, i, s4);
+        accumulate<Row, kVectors, 5>(values, i, s5);
+        accumulate<Row, kVectors, 6>(values, i, s6);
+        accumulate<Row, kVectors, 7>(values, i, s7);
+    }
+    for (; i < n; ++i) {
+        accumulate<Row, kVectors, 0>(values, i, s0);
+        if constexpr (kVectors > 1) accumulate<Row, kVectors, 1>(values, i, s1);
+        if constexpr (kVectors > 2) accumulate<Row, kVectors, 2>(values, i, s2);
+        if constexpr (kVectors > 2) accumulate<Row, kVectors, 3>(values, i, s3);
+    }
+    if constexpr (kVectors == 8) {
+        add_to(s4, sum + 4 * lanes);
+        add_to(s5, sum + 5 * lanes);
+        add_to(s6, sum + 6 * lanes);
+        add_to(s7, sum + 7 * lanes);
+    } else {
+        s0 = hn::Add(s0, s4);
+        s1 = hn::Add(s1, s5);
+        s2 = hn::Add(s2, s6);
+        s3 = hn::Add(s3, s7);
+    }
+    if constexpr (kVectors >= 4) {
+        add_to(s2, sum + 2 * lanes);
+        add_to(s3, sum + 3 * lanes);
+    } else {
+        s0 = hn::Add(s0, s2);
+        s1 = hn::Add(s1, s3);
+    }
+    if constexpr (kVectors >= 2) {
+        add_to(s1, sum + lanes);
+    } else {
+        s0 = hn::Add(s0, s1);
+    }
+    add_to(s0, sum);
+}
+
+// The last `channels` < Lanes channels. `before` channels of each row lie in front of them: with enough of those a whole
+// vector that ends with the row is loaded, and its upper lanes are used.
+template <class Row> HWY_INLINE void sum_tail(const Values<Row> &values, size_t n, size_t before, size_t channels, float *sum) {
+    const F32 d;
+    const size_t lanes = hn::Lanes(d);
+    const size_t back = before >= lanes ? lanes - channels : 0;
+    auto s = hn::Zero(d);
+    for (size_t i = 0; i < n; ++i) {
+        const auto v = back != 0 ? Row::Load(d, values.row(i) - back) : Row::Tail(d, values.row(i), channels);
+        s = hn::MulAdd(hn::Set(d, values.weights[i]), v, s);
+    }
+    HWY_ALIGN float buffer[16];
+    hn::Store(s, d, buffer);
+    for (size_t c = 0; c < channels; ++c) sum[c] += buffer[back + c];
+}
+
+template <class Row> HWY_INLINE void sum_slice(Values<Row> values, size_t n, size_t dv, float *sum) {
+    const F32 d;
+    const size_t lanes = hn::Lanes(d);
+    size_t c = 0;
+    const auto advance = [&](size_t vectors) {
+        c += vectors * lanes;
+        values.v += vectors * lanes;
+    };
+    for (; c + 8 * lanes <= dv; advance(8)) sum_block<Row, 8>(values, n, sum + c);
+    if (c + 4 * lanes <= dv) sum_block<Row, 4>(values, n, sum + c), advance(4);
+    if (c + 2 * lanes <= dv) sum_block<Row, 2>(values, n, sum + c), advance(2);
+    if (c + lanes <= dv) sum_block<Row, 1>(values, n, sum + c), advance(1);
+    if (c < dv) sum_tail(values, n, c, dv - c, sum + c);
+}
+
+template <class Row>
+void attend_values(const uint32_t *ids, const float *weights, uint32_t n, const void *v, size_t stride, size_t dv, float *sum) {
+    for (size_t first = 0; first < n; first += kSlice) {
+        const Values<Row> values{ids + first, weights + first, static_cast<const typename Row::Type *>(v), stride};
+        sum_slice(values, HWY_MIN(n - first, kSlice), dv, sum);
+    }
+}
+
+} // namespace
+
+void attend_fill(Kernels &kernels) {
+    kernels.attend_distances = attend_distances;
+    kernels.attend_dots = attend_dots;
+    kernels.attend_minimum = attend_minimum;
+    kernels.attend_weights = attend_weights;
+    kernels.attend_values_f32 = attend_values<RowF32>;
+    kernels.attend_values_bf16 = attend_values<RowBf16>;
+    kernels.attend_values_f16 = attend_values<RowF16>;
+}
+
+} // namespace zeta::simd::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace zeta::simd {
+ZETA_FILL(attend)
+} // namespace zeta::simd
+#endif
