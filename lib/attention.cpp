@@ -24,7 +24,9 @@ public:
             u.take(scratch, executor_, p_, t_, cpu::largest_unit(p_));
         });
     }
-    void run(int slot, const Unit &unit) { units_[slot].run(executor_, context_, progress_, p_, t_, unit, saved_, work_); }
+    void run(int slot, int, const Unit &unit) {
+        units_[slot].run(executor_, context_, progress_, p_, t_, unit, saved_, work_);
+    }
 
 private:
     Context &context_;
@@ -60,7 +62,7 @@ public:
             u.selection.take(scratch, executor_, p_, largest, source);
         });
     }
-    void run(int slot, const Unit &unit);
+    void run(int slot, int, const Unit &unit);
 
 private:
     void emit(const cpu::Lists &lists, uint32_t slot, const Unit &unit, int64_t head);
@@ -74,7 +76,7 @@ private:
     SelectUnit *units_ = nullptr;
 };
 
-void SelectJob::run(int slot, const Unit &unit) {
+void SelectJob::run(int slot, int, const Unit &unit) {
     SelectUnit &u = units_[slot];
     u.selection.begin(unit);
     u.k.load(executor_, t_.k, unit.batch, unit.key_head, unit.k_start, unit.m);
@@ -141,7 +143,8 @@ void select(Context &context, const Problem &p, const Tensors &t) {
 }
 
 size_t saved_size(const Problem &p) {
-    return sizeof(SavedHeader) + 64 + 2 * sizeof(uint32_t) * size_t(p.batches) * size_t(p.query_heads) * size_t(p.queries);
+    return sizeof(SavedHeader) + 64 +
+           2 * sizeof(uint32_t) * size_t(p.batches) * size_t(p.query_heads) * size_t(p.queries);
 }
 
 } // namespace zeta

@@ -39,15 +39,18 @@ simd::Isa isa_wanted(const char *name) {
     if (std::strcmp(name, "auto") == 0) return simd::isa_best();
     simd::Isa isa{};
     if (!simd::isa_from_name(name, &isa))
-        fail(ZETA_ERROR_ISA, "%s is \"%.40s\": instruction sets are scalar, sse4, avx2, avx512, neon, sve and auto", source, name);
+        fail(ZETA_ERROR_ISA, "%s is \"%.40s\": instruction sets are scalar, sse4, avx2, avx512, neon, sve and auto",
+             source, name);
     if (!simd::isa_present(isa))
-        fail(ZETA_ERROR_ISA, "%s is \"%s\": this CPU or this build of zeta does not have it; the best present is \"%s\"", source,
-             name, simd::isa_name(simd::isa_best()));
+        fail(ZETA_ERROR_ISA,
+             "%s is \"%s\": this CPU or this build of zeta does not have it; the best present is \"%s\"", source, name,
+             simd::isa_name(simd::isa_best()));
     return isa;
 }
 
 int64_t now() {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+        .count();
 }
 
 } // namespace

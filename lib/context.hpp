@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The context behind zeta_context: kernels of its instruction set, threads, memory, stage times. One call at a time holds
-// its BusyGuard; everything but stage_add() and log() is used by that call's own thread.
+// The context behind zeta_context: kernels of its instruction set, threads, memory, stage times. One call at a time
+// holds its BusyGuard; everything but stage_add() and log() is used by that call's own thread.
 #pragma once
 
 #include <atomic>
@@ -64,6 +64,7 @@ public:
     const simd::Kernels &kernels;
 
     const cpu::Executor &executor() const { return executor_; }
+    int threads_now() const { return executor_.forked() ? 1 : threads; }
     // Throws Error(ZETA_ERROR_BUSY) while another call holds the context.
     BusyGuard enter() { return BusyGuard(holder_); }
     // 64-byte aligned, uninitialised; of no bytes: NULL. Throws Error(ZETA_ERROR_MEMORY).

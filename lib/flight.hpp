@@ -12,7 +12,7 @@
 
 namespace zeta {
 
-// A Job has take(Scratch &), which takes the memory of everything, and run(slot, unit).
+// A Job has take(Scratch &), which takes the memory of everything, and run(slot, worker, unit).
 inline int slots_of(const cpu::Executor &executor, int64_t units) {
     const int workers = executor.workers();
     return units >= workers ? workers : 1;
@@ -24,7 +24,10 @@ template <class Job> size_t measure(Job &job) {
     return scratch.needed();
 }
 
-template <class Job> void fly(Context &context, const Problem &p, Job &job, void *block, size_t size) {
+// `finish` runs at the end, while the scratch is still there.
+template <class Job, class Finish = void (*)()>
+void fly(
+    Context &context, const Problem &p, Job &job, void *block, size_t size, Finish finish = [] {}) {
     const cpu::Executor &executor = context.executor();
     const int64_t units = cpu::unit_count(p);
     const size_t needed = measure(job);
@@ -38,13 +41,14 @@ template <class Job> void fly(Context &context, const Problem &p, Job &job, void
     }
     Scratch scratch(block, size);
     job.take(scratch);
-    if (units == 0) return;
+    if (units == 0) return finish();
     std::atomic<int64_t> next{0};
-    const auto body = [&](size_t begin, size_t end, int) {
+    const auto body = [&](size_t begin, size_t end, int worker) {
         for (size_t s = begin; s < end; ++s)
-            for (int64_t u = next++; u < units; u = next++) job.run(int(s), cpu::unit_at(p, u));
+            for (int64_t u = next++; u < units; u = next++) job.run(int(s), worker, cpu::unit_at(p, u));
     };
     executor.parallel_for(size_t(slots_of(executor, units)), 1, body);
+    finish();
 }
 
 } // namespace zeta

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The floating-point environment every result is defined in: round to nearest, denormals kept, no traps. A guard sets it
-// and restores the caller's at its end. Entry points hold one, and so does every task on another thread.
+// The floating-point environment every result is defined in: round to nearest, denormals kept, no traps. A guard sets
+// it and restores the caller's at its end. Entry points hold one, and so does every task on another thread.
 #pragma once
 
 #if defined(__x86_64__)
@@ -16,8 +16,12 @@ namespace zeta {
 class FpEnvironment {
 public:
 #if defined(__x86_64__)
-    FpEnvironment() : saved_(_mm_getcsr()) { _mm_setcsr(0x1f80); }
-    ~FpEnvironment() { _mm_setcsr(saved_); }
+    FpEnvironment() : saved_(_mm_getcsr()) {
+        _mm_setcsr(0x1f80);
+    }
+    ~FpEnvironment() {
+        _mm_setcsr(saved_);
+    }
 
 private:
     uint32_t saved_;
@@ -26,7 +30,9 @@ private:
         asm volatile("mrs %0, fpcr" : "=r"(saved_)::"memory");
         asm volatile("msr fpcr, %0" ::"r"(uint64_t{0}) : "memory");
     }
-    ~FpEnvironment() { asm volatile("msr fpcr, %0" ::"r"(saved_) : "memory"); }
+    ~FpEnvironment() {
+        asm volatile("msr fpcr, %0" ::"r"(saved_) : "memory");
+    }
 
 private:
     uint64_t saved_;
@@ -35,7 +41,9 @@ private:
         std::fegetenv(&saved_);
         std::fesetenv(FE_DFL_ENV);
     }
-    ~FpEnvironment() { std::fesetenv(&saved_); }
+    ~FpEnvironment() {
+        std::fesetenv(&saved_);
+    }
 
 private:
     std::fenv_t saved_;

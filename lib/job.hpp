@@ -14,8 +14,10 @@ template <class T, class Take> T *make_each(Scratch &scratch, size_t n, Take &&t
     T *objects = scratch.take<T>(n);
     for (size_t i = 0; i < n; ++i) {
         T stand_in;
-        if (objects != nullptr && !scratch.overrun()) take(*new (objects + i) T());
-        else take(stand_in);
+        if (objects != nullptr && !scratch.overrun())
+            take(*new (objects + i) T());
+        else
+            take(stand_in);
     }
     return objects;
 }
@@ -25,7 +27,8 @@ inline uint64_t query_count(const Problem &p) {
 }
 
 // The units in flight of a job, one slot each.
-template <class U, class Take> U *make_units(Scratch &scratch, const cpu::Executor &executor, const Problem &p, Take &&take) {
+template <class U, class Take>
+U *make_units(Scratch &scratch, const cpu::Executor &executor, const Problem &p, Take &&take) {
     return make_each<U>(scratch, size_t(slots_of(executor, cpu::unit_count(p))), take);
 }
 

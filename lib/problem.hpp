@@ -37,8 +37,8 @@ struct Problem {
     int32_t score = ZETA_SCORE_CAUCHY;
     const float *gamma = nullptr; // [gamma_count] or NULL: 1
     int64_t gamma_count = 0;
-    zeta_grid grid{};             // heads 0 or G
-    int64_t sequences = 0;        // S, 0: not packed
+    zeta_grid grid{};                                         // heads 0 or G
+    int64_t sequences = 0;                                    // S, 0: not packed
     const int64_t *q_lengths = nullptr, *k_lengths = nullptr; // [S]
     zeta_progress progress = nullptr;
     void *progress_user = nullptr;

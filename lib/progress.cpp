@@ -13,8 +13,10 @@ void ProgressMeter::tell(uint64_t work) {
     if (!cancelled_) {
         // The last one waits, so that completion is always told.
         std::unique_lock<std::mutex> lock(mutex_, std::defer_lock);
-        if (done == total_) lock.lock();
-        else if (!lock.try_lock()) return;
+        if (done == total_)
+            lock.lock();
+        else if (!lock.try_lock())
+            return;
         const double fraction = double(std::min(done_.load(), total_)) / double(total_);
         const auto step = uint64_t(fraction * 256);
         if (cancelled_ || step > told_) {

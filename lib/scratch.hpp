@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Working memory of a call: one block, handed out by a bump pointer. The same code that takes from a block also measures
-// how large it must be: with no block, take() only counts. Nothing is freed; a mark is restored between heads.
+// Working memory of a call: one block, handed out by a bump pointer. The same code that takes from a block also
+// measures how large it must be: with no block, take() only counts. Nothing is freed; a mark is restored between heads.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,8 @@ public:
 
     Scratch() = default; // measures
     Scratch(void *block, size_t size)
-        : base_(reinterpret_cast<uintptr_t>(block)), at_((base_ + kAlignment - 1) / kAlignment * kAlignment), end_(base_ + size) {}
+        : base_(reinterpret_cast<uintptr_t>(block)), at_((base_ + kAlignment - 1) / kAlignment * kAlignment),
+          end_(base_ + size) {}
 
     bool measuring() const { return base_ == 0; }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Weights and weighted sums of spec section 5 over a compact list of keys. Every sum runs over the index in the list alone,
-// in slices of 64 entries so that rounding errors stay small for long lists: its bits do not depend on alignment, strides
-// or the lanes of a level. Squared distances and dot products are rounded step by step, as section 4 says.
+// Weights and weighted sums of spec section 5 over a compact list of keys. Every sum runs over the index in the list
+// alone, in slices of 64 entries so that rounding errors stay small for long lists: its bits do not depend on
+// alignment, strides or the lanes of a level. Squared distances and dot products are rounded step by step, as section 4
+// says.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "attend.cpp"
 #include <hwy/foreach_target.h>
@@ -24,13 +25,13 @@ enum Score : int { kCauchy = 0, kGaussian = 1, kLaplace = 2, kInverse = 3, kDot 
 // ---- distances and dot products of rows ----------------------------------------------------------------------------
 
 struct Distance {
-    static HWY_INLINE Vf term(Vf q, Vf k) {
+    template <class V> static HWY_INLINE V term(V q, V k) {
         const auto difference = hn::Sub(q, k);
         return hn::Mul(difference, difference);
     }
 };
 struct Dot {
-    static HWY_INLINE Vf term(Vf q, Vf k) { return hn::Mul(q, k); }
+    template <class V> static HWY_INLINE V term(V q, V k) { return hn::Mul(q, k); }
 };
 
 // Keys in lanes, coordinates in order. Positions are below 2^24 and dk at most 32, so element indices fit int32.
@@ -40,6 +41,16 @@ HWY_INLINE void measure(const float *q, const float *k, int dk, const uint32_t *
     const I32 di;
     const F32 df;
     const size_t lanes = hn::Lanes(du);
+    if (n < 4) { // the token itself, the history mean: one lane at a time, the same operations
+        const hn::CappedTag<float, 1> d1;
+        for (size_t i = 0; i < n; ++i) {
+            const float *row = k + size_t(ids[i]) * size_t(dk);
+            auto sum = Measure::term(hn::Set(d1, q[0]), hn::Set(d1, row[0]));
+            for (int e = 1; e < dk; ++e) sum = hn::Add(sum, Measure::term(hn::Set(d1, q[e]), hn::Set(d1, row[e])));
+            out[i] = hn::GetLane(sum);
+        }
+        return;
+    }
     for (size_t i = 0; i < n; i += lanes) {
         const bool whole = n - i >= lanes;
         const auto id = whole ? hn::LoadU(du, ids + i) : LoadTailOr(du, ids + i, n - i, ids[i]);
@@ -85,11 +96,12 @@ float attend_minimum(int score, const float *distances, const float *dots, uint3
             least = hn::IfThenElse(hn::Lt(distance, least), distance, least);
         }
     }
-    return hn::GetLane(hn::MinOfLanes(d, least));
+    // Highway's emulated minimum starts from the largest finite number.
+    return hn::AllTrue(d, hn::Eq(least, infinity)) ? kInfinity : hn::GetLane(hn::MinOfLanes(d, least));
 }
 
-// exp(x), to 1.5 units in the last place, denormal results included; NaN for NaN. x = n ln 2 + r with |r| <= ln 2 / 2, then
-// the Taylor series of exp(r): its ninth term is below 6e-9.
+// exp(x), to 1.5 units in the last place, denormal results included; NaN for NaN. x = n ln 2 + r with |r| <= ln 2 / 2,
+// then the Taylor series of exp(r): its ninth term is below 6e-9.
 HWY_INLINE Vf exponential(Vf x) {
     const F32 d;
     const I32 di;
@@ -115,8 +127,8 @@ HWY_INLINE Vf exponential(Vf x) {
 
 // What a score needs of gamma and the minimum, once per list.
 struct Shape {
-    float gamma;    // cauchy: its square
-    float inverse;  // 1 / gamma^2 or 1 / gamma of the exponentials; NaN if no attended distance is finite
+    float gamma;         // cauchy: its square
+    float inverse;       // 1 / gamma^2 or 1 / gamma of the exponentials; NaN if no attended distance is finite
     float minimum, root; // and its square root
 };
 
@@ -151,13 +163,15 @@ template <int kScore> HWY_INLINE Vf weight(const Shape &shape, Vf distance, Vf d
     return exponential(hn::Mul(x, inverse));
 }
 
+// Slices are summed in float32 lanes, at most 16 additions deep, and added in float64.
 template <int kScore>
 float weigh(const Shape &shape, const float *distances, const float *dots, uint32_t n, float *weights) {
     const F32 d;
     const size_t lanes = hn::Lanes(d);
-    auto total = hn::Zero(d);
-    for (size_t first = 0; first < n; first += kSlice) {
-        const size_t end = HWY_MIN(size_t{n}, first + kSlice);
+    const size_t slice = HWY_MIN(16 * lanes, kSlice);
+    double total = 0;
+    for (size_t first = 0; first < n; first += slice) {
+        const size_t end = HWY_MIN(size_t{n}, first + slice);
         auto sum = hn::Zero(d);
         for (size_t i = first; i < end; i += lanes) {
             const size_t left = end - i;
@@ -173,20 +187,25 @@ float weigh(const Shape &shape, const float *distances, const float *dots, uint3
                 sum = hn::Add(sum, hn::IfThenElseZero(hn::FirstN(d, left), w));
             }
         }
-        total = hn::Add(total, sum);
+        total += double(hn::GetLane(hn::SumOfLanes(d, sum)));
     }
-    return hn::GetLane(hn::SumOfLanes(d, total));
+    return float(total);
 }
 
 float attend_weights(int score, float gamma, float minimum, const float *distances, const float *dots, uint32_t n,
                      float *weights) {
     const Shape shape = shape_of(score, gamma, minimum);
     switch (score) {
-    case kGaussian: return weigh<kGaussian>(shape, distances, dots, n, weights);
-    case kLaplace: return weigh<kLaplace>(shape, distances, dots, n, weights);
-    case kInverse: return weigh<kInverse>(shape, distances, dots, n, weights);
-    case kDot: return weigh<kDot>(shape, distances, dots, n, weights);
-    default: return weigh<kCauchy>(shape, distances, dots, n, weights);
+    case kGaussian:
+        return weigh<kGaussian>(shape, distances, dots, n, weights);
+    case kLaplace:
+        return weigh<kLaplace>(shape, distances, dots, n, weights);
+    case kInverse:
+        return weigh<kInverse>(shape, distances, dots, n, weights);
+    case kDot:
+        return weigh<kDot>(shape, distances, dots, n, weights);
+    default:
+        return weigh<kCauchy>(shape, distances, dots, n, weights);
     }
 }
 
@@ -200,10 +219,12 @@ template <class Row> struct Values {
     size_t stride;
 
     HWY_INLINE const typename Row::Type *row(size_t i) const { return v + size_t(ids[i]) * stride; }
+    HWY_INLINE Values from(size_t channel) const { return {ids, weights, v + channel, stride}; }
 };
 
 // Adds entry i + slot / kVectors, vector slot % kVectors of its channels.
-template <class Row, size_t kVectors, size_t kSlot> HWY_INLINE void accumulate(const Values<Row> &values, size_t i, Vf &sum) {
+template <class Row, size_t kVectors, size_t kSlot>
+HWY_INLINE void accumulate(const Values<Row> &values, size_t i, Vf &sum) {
     const F32 d;
     const size_t entry = i + kSlot / kVectors;
     const auto v = Row::Load(d, values.row(entry) + kSlot % kVectors * hn::Lanes(d));
@@ -215,7 +236,8 @@ HWY_INLINE void add_to(Vf v, float *sum) {
     hn::StoreU(hn::Add(hn::LoadU(d, sum), v), d, sum);
 }
 
-// kVectors vectors of channels of n entries. Eight sums hide the latency of addition: with fewer vectors, entries take turns.
+// kVectors vectors of channels of n entries. Eight sums hide the latency of addition: with fewer vectors, entries take
+// turns.
 template <class Row, size_t kVectors> HWY_INLINE void sum_block(const Values<Row> &values, size_t n, float *sum) {
     const F32 d;
     const size_t lanes = hn::Lanes(d);
@@ -264,39 +286,50 @@ template <class Row, size_t kVectors> HWY_INLINE void sum_block(const Values<Row
     add_to(s0, sum);
 }
 
-// The last `channels` < Lanes channels. `before` channels of each row lie in front of them: with enough of those a whole
-// vector that ends with the row is loaded, and its upper lanes are used.
-template <class Row> HWY_INLINE void sum_tail(const Values<Row> &values, size_t n, size_t before, size_t channels, float *sum) {
+// The last `channels` < Lanes channels. `before` channels of each row lie in front of them: with enough of those a
+// whole vector that ends with the row is loaded, and its upper lanes are used.
+template <class Row>
+HWY_INLINE void sum_tail(const Values<Row> &values, size_t n, size_t before, size_t channels, float *sum) {
     const F32 d;
     const size_t lanes = hn::Lanes(d);
     const size_t back = before >= lanes ? lanes - channels : 0;
-    auto s = hn::Zero(d);
-    for (size_t i = 0; i < n; ++i) {
-        const auto v = back != 0 ? Row::Load(d, values.row(i) - back) : Row::Tail(d, values.row(i), channels);
-        s = hn::MulAdd(hn::Set(d, values.weights[i]), v, s);
-    }
     HWY_ALIGN float buffer[16];
-    hn::Store(s, d, buffer);
+    if (back != 0) {
+        for (size_t c = 0; c < lanes; ++c) buffer[c] = 0;
+        const Values<Row> whole{values.ids, values.weights, values.v - back, values.stride};
+        sum_block<Row, 1>(whole, n, buffer);
+    } else {
+        auto s = hn::Zero(d);
+        for (size_t i = 0; i < n; ++i)
+            s = hn::MulAdd(hn::Set(d, values.weights[i]), Row::Tail(d, values.row(i), channels), s);
+        hn::Store(s, d, buffer);
+    }
     for (size_t c = 0; c < channels; ++c) sum[c] += buffer[back + c];
 }
 
-template <class Row> HWY_INLINE void sum_slice(Values<Row> values, size_t n, size_t dv, float *sum) {
+template <class Row> HWY_INLINE void sum_slice(const Values<Row> &values, size_t n, size_t dv, float *sum) {
     const F32 d;
     const size_t lanes = hn::Lanes(d);
     size_t c = 0;
-    const auto advance = [&](size_t vectors) {
-        c += vectors * lanes;
-        values.v += vectors * lanes;
-    };
-    for (; c + 8 * lanes <= dv; advance(8)) sum_block<Row, 8>(values, n, sum + c);
-    if (c + 4 * lanes <= dv) sum_block<Row, 4>(values, n, sum + c), advance(4);
-    if (c + 2 * lanes <= dv) sum_block<Row, 2>(values, n, sum + c), advance(2);
-    if (c + lanes <= dv) sum_block<Row, 1>(values, n, sum + c), advance(1);
-    if (c < dv) sum_tail(values, n, c, dv - c, sum + c);
+    for (; c + 8 * lanes <= dv; c += 8 * lanes) sum_block<Row, 8>(values.from(c), n, sum + c);
+    if (c + 4 * lanes <= dv) {
+        sum_block<Row, 4>(values.from(c), n, sum + c);
+        c += 4 * lanes;
+    }
+    if (c + 2 * lanes <= dv) {
+        sum_block<Row, 2>(values.from(c), n, sum + c);
+        c += 2 * lanes;
+    }
+    if (c + lanes <= dv) {
+        sum_block<Row, 1>(values.from(c), n, sum + c);
+        c += lanes;
+    }
+    if (c < dv) sum_tail(values.from(c), n, c, dv - c, sum + c);
 }
 
 template <class Row>
-void attend_values(const uint32_t *ids, const float *weights, uint32_t n, const void *v, size_t stride, size_t dv, float *sum) {
+void attend_values(const uint32_t *ids, const float *weights, uint32_t n, const void *v, size_t stride, size_t dv,
+                   float *sum) {
     for (size_t first = 0; first < n; first += kSlice) {
         const Values<Row> values{ids + first, weights + first, static_cast<const typename Row::Type *>(v), stride};
         sum_slice(values, HWY_MIN(n - first, kSlice), dv, sum);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Row kernels of spec section 6: products of the output gradient with value rows, and weighted additions to gradient rows.
-// The product of a row does not depend on where in the list it stands; additions happen in list order.
+// Row kernels of spec section 6: products of the output gradient with value rows, and weighted additions to gradient
+// rows. The product of a row does not depend on where in the list it stands; additions happen in list order.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backward.cpp"
 #include <hwy/foreach_target.h>
@@ -15,8 +15,8 @@ namespace {
 
 using Vf = hn::Vec<F32>;
 
-// <g, v - reference> of four rows at once, each in one vector of sums. The last, partial vector of channels is loaded whole,
-// ending with the row, and the lanes already counted are cleared; rows shorter than a vector are loaded in part.
+// <g, v - reference> of four rows at once, each in one vector of sums. The last, partial vector of channels is loaded
+// whole, ending with the row, and the lanes already counted are cleared; rows shorter than a vector are loaded in part.
 template <class Row> struct Products {
     using Type = typename Row::Type;
     const float *g, *reference;
@@ -67,8 +67,8 @@ template <class Row> struct Products {
 };
 
 template <class Row>
-void backward_products(const float *g, const float *reference, const uint32_t *ids, uint32_t n, const void *v, size_t stride,
-                       size_t dv, float *products) {
+void backward_products(const float *g, const float *reference, const uint32_t *ids, uint32_t n, const void *v,
+                       size_t stride, size_t dv, float *products) {
     const auto *rows = static_cast<const typename Row::Type *>(v);
     const Products<Row> product{g, reference, dv};
     const auto row = [&](size_t i) { return rows + size_t(ids[i]) * stride; };

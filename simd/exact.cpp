@@ -377,12 +377,13 @@ void exact_cut(uint32_t *ids, float *distances, uint32_t n, uint32_t keep) {
         memcpy(distances + i, &kNone, sizeof kNone);
         ids[i] = 0;
     }
-    VI most = hn::Zero(I());
+    VI most = hn::Zero(I()), fewest = hn::Set(I(), kNone);
     for (uint32_t i = 0; i < padded; i += uint32_t(hn::Lanes(I()))) {
         const VI v = load_bits(distances + i);
         most = hn::Max(most, hn::IfThenElseZero(hn::Ne(v, hn::Set(I(), kNone)), v));
+        fewest = hn::Min(fewest, v);
     }
-    int32_t lo = -1, hi = hn::GetLane(hn::MaxOfLanes(I(), most));
+    int32_t lo = hn::GetLane(hn::MinOfLanes(I(), fewest)) - 1, hi = hn::GetLane(hn::MaxOfLanes(I(), most));
     uint32_t below = 0, within = n; // how many are at most lo, at most hi
     for (int round = 0; within > keep && hi - lo > 1; ++round) {
         int32_t mid = lo + (hi - lo) / 2;

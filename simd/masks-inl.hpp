@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Comparisons of 64 positions at once as one word of bits, one target at a time. Included by levels and select.
+// Comparisons of 64 positions at once as one word of bits, and compaction of 32-bit lanes, one target at a time.
+// Included by levels and select.
 #if defined(ZETA_SIMD_MASKS_INL_HPP) == defined(HWY_TARGET_TOGGLE)
 #ifdef ZETA_SIMD_MASKS_INL_HPP
 #undef ZETA_SIMD_MASKS_INL_HPP
@@ -14,7 +15,9 @@ namespace zeta::simd::HWY_NAMESPACE {
 namespace {
 
 // The n lowest bits, n <= 64.
-HWY_INLINE uint64_t low_bits(size_t n) { return n >= 64 ? ~uint64_t{0} : (uint64_t{1} << n) - 1; }
+HWY_INLINE uint64_t low_bits(size_t n) {
+    return n >= 64 ? ~uint64_t{0} : (uint64_t{1} << n) - 1;
+}
 
 template <class D, class M> HWY_INLINE uint64_t mask_to_bits(D d, M mask) {
     uint8_t bytes[8] = {};
@@ -31,6 +34,46 @@ HWY_INLINE uint64_t bits_below(const uint32_t *entries, uint32_t limit) {
     for (size_t i = 0; i < 64; i += lanes) bits |= mask_to_bits(d, hn::Lt(hn::LoadU(d, entries + i), bound)) << i;
     return bits;
 }
+
+// Lanes of v whose mask is set, moved to the front; the lanes above them are arbitrary. Highway 1.0.3 keeps its tables
+// for AVX2 and SSE4 as local constants, which gcc 12 copies to the stack at every use: these are static instead.
+#if HWY_TARGET == HWY_AVX2
+struct SqueezeTable {
+    uint8_t lane[256][8] = {};
+    constexpr SqueezeTable() {
+        for (unsigned bits = 0; bits < 256; ++bits)
+            for (unsigned i = 0, n = 0; i < 8; ++i)
+                if (bits >> i & 1) lane[bits][n++] = uint8_t(i);
+    }
+};
+alignas(64) constexpr SqueezeTable kSqueeze;
+
+template <class D, class M> HWY_INLINE hn::Vec<D> squeeze(D d, hn::Vec<D> v, M mask) {
+    const I32 di;
+    const auto lanes = hn::LoadU(hn::Rebind<uint8_t, I32>(), kSqueeze.lane[mask_to_bits(d, mask)]);
+    return hn::TableLookupLanes(v, hn::IndicesFromVec(d, hn::PromoteTo(di, lanes)));
+}
+#elif HWY_TARGET == HWY_SSE4
+struct SqueezeTable {
+    uint8_t byte[16][16] = {};
+    constexpr SqueezeTable() {
+        for (unsigned bits = 0; bits < 16; ++bits)
+            for (unsigned i = 0, n = 0; i < 16; ++i)
+                if (bits >> i / 4 & 1) byte[bits][n++] = uint8_t(i);
+    }
+};
+alignas(64) constexpr SqueezeTable kSqueeze;
+
+template <class D, class M> HWY_INLINE hn::Vec<D> squeeze(D d, hn::Vec<D> v, M mask) {
+    const hn::Repartition<uint8_t, D> bytes;
+    const auto order = hn::Load(bytes, kSqueeze.byte[mask_to_bits(d, mask)]);
+    return hn::BitCast(d, hn::TableLookupBytes(hn::BitCast(bytes, v), order));
+}
+#else
+template <class D, class M> HWY_INLINE hn::Vec<D> squeeze(D, hn::Vec<D> v, M mask) {
+    return hn::Compress(v, mask);
+}
+#endif
 
 } // namespace
 } // namespace zeta::simd::HWY_NAMESPACE

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Neighbours of spec section 4: the window of a query in a level, its compact list, and the nearest of a list. A window is
-// found by counting searchable keys (position < limit) outward from the query's rank, 64 keys at a time; runs of keys that
-// are not searchable are jumped with the tree of minimum positions, so the cost is O(window * 64 + height) on any input.
+// Neighbours of spec section 4: the window of a query in a level, its compact list, and the nearest of a list. A window
+// is found by counting searchable keys (position < limit) outward from the query's rank, 64 keys at a time; runs of
+// keys that are not searchable are jumped with the tree of minimum positions, so the cost is O(window * 64 + height) on
+// any input.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "select.cpp"
 #include <hwy/foreach_target.h>
@@ -16,8 +17,12 @@ namespace {
 
 constexpr uint32_t kNone = ~uint32_t{0};
 
-HWY_INLINE uint32_t first_set(uint64_t bits) { return uint32_t(hwy::Num0BitsBelowLS1Bit_Nonzero64(bits)); }
-HWY_INLINE uint32_t last_set(uint64_t bits) { return uint32_t(63 - hwy::Num0BitsAboveMS1Bit_Nonzero64(bits)); }
+HWY_INLINE uint32_t first_set(uint64_t bits) {
+    return uint32_t(hwy::Num0BitsBelowLS1Bit_Nonzero64(bits));
+}
+HWY_INLINE uint32_t last_set(uint64_t bits) {
+    return uint32_t(63 - hwy::Num0BitsAboveMS1Bit_Nonzero64(bits));
+}
 
 // Index of the k-th set bit of a word that has more than k.
 HWY_INLINE uint32_t nth_set(uint64_t bits, uint32_t k) {
@@ -88,7 +93,8 @@ HWY_NOINLINE uint32_t previous_block(const Level &level, uint32_t block, uint32_
 
 // ---- the window ----------------------------------------------------------------------------------------------------
 
-// Searchable keys next to a rank on one side: how many there are, at most as many as wanted, the nearest and the farthest.
+// Searchable keys next to a rank on one side: how many there are, at most as many as wanted, the nearest and the
+// farthest.
 struct Side {
     uint32_t found, near, far;
 };
@@ -163,8 +169,8 @@ void select_window(const Level &level, uint32_t rank, uint32_t limit, uint32_t w
 // ---- the list ------------------------------------------------------------------------------------------------------
 
 template <int kDk>
-uint32_t emit(const Level &level, uint32_t lo, uint32_t hi, uint32_t limit, const float *q, int generic_dk, uint32_t *ids,
-              float *distances) {
+uint32_t emit(const Level &level, uint32_t lo, uint32_t hi, uint32_t limit, const float *q, int generic_dk,
+              uint32_t *ids, float *distances) {
     const U32 du;
     const F32 df;
     const size_t lanes = hn::Lanes(du);
@@ -192,22 +198,28 @@ uint32_t emit(const Level &level, uint32_t lo, uint32_t hi, uint32_t limit, cons
             difference = hn::Sub(hn::Set(df, q[e]), hn::LoadU(df, level.coordinate + e * level.stride + i));
             distance = hn::Add(distance, hn::Mul(difference, difference));
         }
-        hn::StoreU(hn::Compress(position, mask), du, ids + n);
-        hn::StoreU(hn::Compress(distance, hn::RebindMask(df, mask)), df, distances + n);
+        hn::StoreU(squeeze(du, position, mask), du, ids + n);
+        hn::StoreU(squeeze(df, distance, hn::RebindMask(df, mask)), df, distances + n);
         n += uint32_t(hn::CountTrue(du, mask));
     }
     return n;
 }
 
-uint32_t select_emit(const Level &level, uint32_t lo, uint32_t hi, uint32_t limit, const float *q, int dk, uint32_t *ids,
-                     float *distances) {
+uint32_t select_emit(const Level &level, uint32_t lo, uint32_t hi, uint32_t limit, const float *q, int dk,
+                     uint32_t *ids, float *distances) {
     switch (dk) {
-    case 1: return emit<1>(level, lo, hi, limit, q, dk, ids, distances);
-    case 2: return emit<2>(level, lo, hi, limit, q, dk, ids, distances);
-    case 3: return emit<3>(level, lo, hi, limit, q, dk, ids, distances);
-    case 4: return emit<4>(level, lo, hi, limit, q, dk, ids, distances);
-    case 8: return emit<8>(level, lo, hi, limit, q, dk, ids, distances);
-    default: return emit<0>(level, lo, hi, limit, q, dk, ids, distances);
+    case 1:
+        return emit<1>(level, lo, hi, limit, q, dk, ids, distances);
+    case 2:
+        return emit<2>(level, lo, hi, limit, q, dk, ids, distances);
+    case 3:
+        return emit<3>(level, lo, hi, limit, q, dk, ids, distances);
+    case 4:
+        return emit<4>(level, lo, hi, limit, q, dk, ids, distances);
+    case 8:
+        return emit<8>(level, lo, hi, limit, q, dk, ids, distances);
+    default:
+        return emit<0>(level, lo, hi, limit, q, dk, ids, distances);
     }
 }
 
@@ -227,22 +239,20 @@ HWY_INLINE float value_of(uint32_t order) {
     return value;
 }
 
-// How many distances are <= cut, which is below infinity.
+// How many distances are <= cut, which is below infinity. As unsigned numbers every NaN lies above it.
 uint32_t count_within(const float *distances, uint32_t n, uint32_t cut) {
-    const I32 di;
+    const U32 du;
     const F32 df;
-    const size_t lanes = hn::Lanes(di);
-    const auto bound = hn::Set(di, int32_t(cut) + 1);
-    const auto one = hn::Set(di, 1);
-    auto counts = hn::Zero(di);
-    size_t i = 0;
+    const size_t lanes = hn::Lanes(du);
+    const auto bound = hn::Set(du, cut + 1);
+    size_t count = 0, i = 0;
     for (; i + lanes <= n; i += lanes)
-        counts = hn::Add(counts, hn::IfThenElseZero(hn::Lt(order_of(hn::LoadU(df, distances + i)), bound), one));
+        count += hn::CountTrue(du, hn::Lt(hn::BitCast(du, hn::LoadU(df, distances + i)), bound));
     if (i < n) {
-        const auto order = order_of(LoadTailOr(df, distances + i, n - i, value_of(kInfinity)));
-        counts = hn::Add(counts, hn::IfThenElseZero(hn::Lt(order, bound), one));
+        const auto bits = hn::BitCast(du, LoadTailOr(df, distances + i, n - i, value_of(kInfinity)));
+        count += hn::CountTrue(du, hn::Lt(bits, bound));
     }
-    return uint32_t(hn::GetLane(hn::SumOfLanes(di, counts)));
+    return uint32_t(count);
 }
 
 // How many keys at distance `cut` have a position >= first.
@@ -305,28 +315,22 @@ uint32_t cut_ties(const uint32_t *ids, const float *distances, uint32_t n, uint3
     return uint32_t(lo);
 }
 
-// Bisection on the bits of the distances, with every other of the first steps an interpolation on their values.
+// Two steps of interpolation on the bits of the distances, nearly their logarithms, then one of bisection, which bounds
+// the number of steps whatever their distribution.
 Cut find_cut(const uint32_t *ids, const float *distances, uint32_t n, uint32_t keep) {
     const Range range = range_of(distances, n);
     int64_t lo = int64_t(range.least) - 1, hi = range.most;
     uint32_t below = 0, within = n; // counts <= lo and <= hi: below < keep <= within
     for (int step = 0; within != keep && hi - lo > 1; ++step) {
-        int64_t middle = lo + (hi - lo) / 2;
-        if (step < 24 && step % 3 != 2 && hi < int64_t(kInfinity)) {
-            const float a = value_of(lo < 0 ? 0 : uint32_t(lo)), b = value_of(uint32_t(hi));
-            const float guess = a + (b - a) * ((float(keep - below) - 0.5f) / float(within - below));
-            uint32_t bits;
-            hwy::CopyBytes<4>(&guess, &bits);
-            middle = int64_t(bits) <= lo ? lo + 1 : int64_t(bits) >= hi ? hi - 1 : int64_t(bits);
-        }
+        const double share = step % 3 == 2 ? 0.5 : (keep - below + 0.5) / (within - below + 1.0);
+        const int64_t guess = lo + int64_t(double(hi - lo) * share);
+        const int64_t middle = HWY_MAX(lo + 1, HWY_MIN(guess, hi - 1));
         const uint32_t count = count_within(distances, n, uint32_t(middle));
-        if (count >= keep) {
-            hi = middle;
-            within = count;
-        } else {
-            lo = middle;
-            below = count;
-        }
+        const bool reached = count >= keep; // as likely as not: selected, not branched on
+        hi = reached ? middle : hi;
+        within = reached ? count : within;
+        lo = reached ? lo : middle;
+        below = reached ? below : count;
     }
     const uint32_t order = uint32_t(hi);
     return {order, within == keep ? 0 : cut_ties(ids, distances, n, order, keep - below)};
@@ -351,8 +355,8 @@ uint32_t keep_within(uint32_t *ids, float *distances, uint32_t n, Cut cut, float
         auto mask = hn::Or(hn::RebindMask(du, hn::Lt(here, order)), hn::AndNot(hn::Lt(id, first), tied));
         if (!whole) mask = hn::And(mask, hn::FirstN(du, n - i));
         most = hn::Max(most, hn::IfThenElseZero(hn::RebindMask(di, mask), here));
-        const auto id_kept = hn::Compress(id, mask);
-        const auto distance_kept = hn::Compress(distance, hn::RebindMask(df, mask));
+        const auto id_kept = squeeze(du, id, mask);
+        const auto distance_kept = squeeze(df, distance, hn::RebindMask(df, mask));
         const size_t count = hn::CountTrue(du, mask);
         if (kept + lanes <= n) { // never past what has been read
             hn::StoreU(id_kept, du, ids + kept);

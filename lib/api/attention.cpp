@@ -97,8 +97,8 @@ zeta_status zeta_backward(zeta_context *context, const zeta_attention_params *pa
     return run_backward(context, params, args, nullptr);
 }
 
-zeta_status zeta_attend_neighbours(zeta_context *context, const zeta_attention_params *params, const zeta_tensor *neighbours,
-                                   const zeta_forward_args *args) {
+zeta_status zeta_attend_neighbours(zeta_context *context, const zeta_attention_params *params,
+                                   const zeta_tensor *neighbours, const zeta_forward_args *args) {
     if (neighbours == nullptr) return guarded([] { fail(ZETA_ERROR_ARGUMENT, "neighbours is NULL"); });
     return run_forward(context, params, args, neighbours);
 }
@@ -109,8 +109,8 @@ zeta_status zeta_attend_neighbours_backward(zeta_context *context, const zeta_at
     return run_backward(context, params, args, neighbours);
 }
 
-zeta_status zeta_select(zeta_context *context, const zeta_attention_params *params, const zeta_tensor *q, const zeta_tensor *k,
-                        const zeta_tensor *neighbours, const zeta_tensor *distances) {
+zeta_status zeta_select(zeta_context *context, const zeta_attention_params *params, const zeta_tensor *q,
+                        const zeta_tensor *k, const zeta_tensor *neighbours, const zeta_tensor *distances) {
     return guarded([&] {
         Context &c = checked_context(context);
         const auto guard = c.enter();
@@ -120,8 +120,8 @@ zeta_status zeta_select(zeta_context *context, const zeta_attention_params *para
     });
 }
 
-zeta_status zeta_recall(zeta_context *context, const zeta_attention_params *params, const zeta_tensor *q, const zeta_tensor *k,
-                        double *recall, float *recall_per_head) {
+zeta_status zeta_recall(zeta_context *context, const zeta_attention_params *params, const zeta_tensor *q,
+                        const zeta_tensor *k, double *recall, float *recall_per_head) {
     return guarded([&] {
         Context &c = checked_context(context);
         const auto guard = c.enter();
@@ -131,7 +131,8 @@ zeta_status zeta_recall(zeta_context *context, const zeta_attention_params *para
     });
 }
 
-zeta_status zeta_dense_forward(zeta_context *context, const zeta_attention_params *params, const zeta_forward_args *args) {
+zeta_status zeta_dense_forward(zeta_context *context, const zeta_attention_params *params,
+                               const zeta_forward_args *args) {
     return guarded([&] {
         Context &c = checked_context(context);
         const auto guard = c.enter();

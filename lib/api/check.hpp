@@ -21,7 +21,7 @@ enum class Purpose {
 };
 
 // zeta_forward, zeta_attend_neighbours (given = its neighbours tensor, else NULL; K = W is its last extent and
-// tensors.neighbours its view) and the size queries. The entries of `given` are left to check_neighbour_entries().
+// tensors.given its view) and the size queries. The entries of `given` are left to check_neighbour_entries().
 Checked check_forward(const zeta_attention_params *params, const zeta_forward_args *args, const zeta_tensor *given,
                       Purpose purpose);
 

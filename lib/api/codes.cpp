@@ -31,8 +31,8 @@ template <class Body> void for_blocks(const cpu::Executor &executor, const api::
 }
 
 // Cells [dk, kRows] of a block of rows.
-void block_cells(const cpu::Executor &executor, const api::CheckedCodes &c, int64_t b, int64_t h, int64_t i, size_t rows,
-                 uint32_t *cells) {
+void block_cells(const cpu::Executor &executor, const api::CheckedCodes &c, int64_t b, int64_t h, int64_t i,
+                 size_t rows, uint32_t *cells) {
     const simd::Kernels &kernels = executor.kernels();
     const cpu::Axes axes = cpu::axes_of(c.grid, c.grid.heads > 0 ? h * c.grid.heads / c.heads : 0, c.dk);
     float wide[kRows * ZETA_MAX_DK];
@@ -40,7 +40,8 @@ void block_cells(const cpu::Executor &executor, const api::CheckedCodes &c, int6
     ptrdiff_t stride = c.x.row_stride;
     if (c.x.dtype != ZETA_F32) {
         for (size_t r = 0; r < rows; ++r)
-            cpu::widen(kernels, c.x.dtype, cpu::row_pointer(c.x, b, h, i + int64_t(r)), size_t(c.dk), wide + r * size_t(c.dk));
+            cpu::widen(kernels, c.x.dtype, cpu::row_pointer(c.x, b, h, i + int64_t(r)), size_t(c.dk),
+                       wide + r * size_t(c.dk));
         x = wide;
         stride = c.dk;
     }
@@ -88,7 +89,8 @@ void decode(Context &context, const api::CheckedCodes &c) {
 
 } // namespace
 
-zeta_status zeta_codes_encode(zeta_context *context, const zeta_grid *grid, const zeta_tensor *x, const zeta_tensor *codes) {
+zeta_status zeta_codes_encode(zeta_context *context, const zeta_grid *grid, const zeta_tensor *x,
+                              const zeta_tensor *codes) {
     return guarded([&] {
         Context &c = checked_context(context);
         const auto guard = c.enter();
@@ -96,7 +98,8 @@ zeta_status zeta_codes_encode(zeta_context *context, const zeta_grid *grid, cons
     });
 }
 
-zeta_status zeta_codes_cells(zeta_context *context, const zeta_grid *grid, const zeta_tensor *x, const zeta_tensor *out) {
+zeta_status zeta_codes_cells(zeta_context *context, const zeta_grid *grid, const zeta_tensor *x,
+                             const zeta_tensor *out) {
     return guarded([&] {
         Context &c = checked_context(context);
         const auto guard = c.enter();

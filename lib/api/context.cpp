@@ -51,9 +51,10 @@ void warn_of_slow_blas(const zeta_context &context) {
     const char *core = zeta_blas_core();
     for (const char *old : {"Prescott", "Core2", "Generic", "Katmai", "Coppermine", "Northwood", "Banias"})
         if (modern && std::strcmp(core, old) == 0)
-            context.log(ZETA_LOG_WARNING,
-                        "OpenBLAS chose its %s kernels, several times slower than this CPU allows: set OPENBLAS_CORETYPE to %s", core,
-                        context.isa == zeta::simd::Isa::avx512 ? "SkylakeX" : "Haswell");
+            context.log(
+                ZETA_LOG_WARNING,
+                "OpenBLAS chose its %s kernels, several times slower than this CPU allows: set OPENBLAS_CORETYPE to %s",
+                core, context.isa == zeta::simd::Isa::avx512 ? "SkylakeX" : "Haswell");
 }
 
 } // namespace
@@ -81,7 +82,7 @@ void zeta_context_destroy(zeta_context **context) {
 }
 
 int32_t zeta_context_threads(const zeta_context *context) {
-    return context == nullptr ? 0 : context->executor().workers();
+    return context == nullptr ? 0 : context->threads_now();
 }
 
 const char *zeta_context_isa(const zeta_context *context) {

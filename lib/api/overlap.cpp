@@ -17,7 +17,7 @@ namespace {
 __extension__ typedef __int128 Wide; // sums of two address ranges do not fit 64 bits
 
 constexpr int kMaxTerms = 2 * (ZETA_MAX_RANK - 1);
-constexpr int kMaxBranches = 1 << 14; // a few milliseconds
+constexpr int kMaxBranches = 1 << 14; // about 10 ms
 
 Wide floor_divide(Wide a, Wide b) { // b > 0
     return a >= 0 ? a / b : -((-a + b - 1) / b);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The executor of a context: a plain loop at one thread, else its own oneTBB arena. Pieces begin at multiples of `grain`
-// whatever the number of threads. In a child made by fork() the arena's threads do not exist: it runs the plain loop.
+// The executor of a context: a plain loop at one thread, else its own oneTBB arena. Pieces begin at multiples of
+// `grain` whatever the number of threads. In a child made by fork() the arena's threads do not exist: it runs the plain
+// loop.
 #pragma once
 
 #include <memory>
@@ -18,15 +19,14 @@ public:
     ArenaExecutor &operator=(const ArenaExecutor &) = delete;
 
     void parallel_for(size_t n, size_t grain, Body body) const override;
-    int workers() const override;
+    int workers() const override; // at most `threads` and what the process may run
+    bool forked() const;
     const simd::Kernels &kernels() const override { return kernels_; }
 
 private:
     struct Arena;
 
-    bool forked() const;
-
-    const int threads_;
+    const int threads_; // slots of the arena
     const simd::Kernels &kernels_;
     const pid_t owner_; // the process whose threads serve the arena
     std::unique_ptr<Arena> arena_;

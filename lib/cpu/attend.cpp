@@ -12,9 +12,12 @@ using ValuesKernel = void (*)(const uint32_t *, const float *, uint32_t, const v
 
 ValuesKernel values_kernel(const simd::Kernels &kernels, int32_t dtype) {
     switch (dtype) {
-    case ZETA_BF16: return kernels.attend_values_bf16;
-    case ZETA_F16: return kernels.attend_values_f16;
-    default: return kernels.attend_values_f32;
+    case ZETA_BF16:
+        return kernels.attend_values_bf16;
+    case ZETA_F16:
+        return kernels.attend_values_f16;
+    default:
+        return kernels.attend_values_f32;
     }
 }
 
@@ -26,8 +29,8 @@ bool finite(const float *row, size_t n) {
 
 // The weighted sum again in float64, for rows whose float32 partial sums left the range although values near FLT_MAX
 // have a mean that does not, and for rows with true NaN or infinities, which come out the same.
-void attend_wide_range(const HeadKeys &keys, const Tensors &t, const Weighed &w, const float *mean_value, WeighWork &work,
-                       size_t dv, float *row) {
+void attend_wide_range(const HeadKeys &keys, const Tensors &t, const Weighed &w, const float *mean_value,
+                       WeighWork &work, size_t dv, float *row) {
     const Unit &u = *keys.unit;
     const auto value = [&](uint32_t j, size_t c) {
         float x;
@@ -36,7 +39,8 @@ void attend_wide_range(const HeadKeys &keys, const Tensors &t, const Weighed &w,
         return double(x);
     };
     for (size_t c = 0; c < dv; ++c) {
-        double sum = w.has_mean ? double(w.mean_weight) * double(mean_value[c]) : 0.0, weights = w.has_mean ? w.mean_weight : 0.0;
+        double sum = w.has_mean ? double(w.mean_weight) * double(mean_value[c]) : 0.0,
+               weights = w.has_mean ? w.mean_weight : 0.0;
         for (uint32_t i = 0; i < w.count; ++i) {
             sum += double(w.weights[i]) * value(w.ids[i], c);
             weights += w.weights[i];
@@ -54,20 +58,21 @@ void attend_wide_range(const HeadKeys &keys, const Tensors &t, const Weighed &w,
 
 } // namespace
 
-void ForwardUnit::take(Scratch &scratch, const Executor &executor, const Problem &p, const Tensors &t, const Unit &unit) {
+void ForwardUnit::take(Scratch &scratch, const Executor &executor, const Problem &p, const Tensors &t,
+                       const Unit &unit) {
     k_.take(scratch, t.k, unit.m);
     q_.take(scratch, t.q, unit.n);
     selection_.take(scratch, executor, p, unit, source_of(p, t.given));
     if (!p.mean) return;
     mean_key_ = scratch.take<float>((p.causal ? size_t(unit.n) : 1) * size_t(p.dk));
     const uintptr_t mark = scratch.mark();
-    key_means_.take(scratch, executor, t.k, unit, p.causal);
+    key_means_.take(scratch, executor, t.k, unit, p.causal, false);
     scratch.restore(mark); // the sums of keys are done with before those of values begin
-    value_means_.take(scratch, executor, t.v, unit, p.causal);
+    value_means_.take(scratch, executor, t.v, unit, p.causal, t.out.dtype != ZETA_F32);
 }
 
-void ForwardUnit::run(const Executor &executor, Context &context, ProgressMeter &progress, const Problem &p, const Tensors &t,
-                      const Unit &unit, const Saved &saved, AttendWork *work) {
+void ForwardUnit::run(const Executor &executor, Context &context, ProgressMeter &progress, const Problem &p,
+                      const Tensors &t, const Unit &unit, const Saved &saved, AttendWork *work) {
     k_.load(executor, t.k, unit.batch, unit.key_head, unit.k_start, unit.m);
     selection_.begin(unit);
     selection_.build_keys(executor, context, k_.data());
@@ -79,8 +84,8 @@ void ForwardUnit::run(const Executor &executor, Context &context, ProgressMeter 
         head(executor, context, progress, p, t, unit, unit.key_head * p.heads_per_key() + i, saved, work);
 }
 
-void ForwardUnit::head(const Executor &executor, Context &context, ProgressMeter &progress, const Problem &p, const Tensors &t,
-                       const Unit &unit, int64_t head, const Saved &saved, AttendWork *work) {
+void ForwardUnit::head(const Executor &executor, Context &context, ProgressMeter &progress, const Problem &p,
+                       const Tensors &t, const Unit &unit, int64_t head, const Saved &saved, AttendWork *work) {
     q_.load(executor, t.q, unit.batch, head, unit.q_start, unit.n);
     selection_.build_queries(executor, context, q_.data());
     selection_.use_given(t.given, head);
@@ -92,7 +97,8 @@ void ForwardUnit::head(const Executor &executor, Context &context, ProgressMeter
         };
         value_means_.build(executor, t.v, unit, p.causal, mean_in_out_ ? MeanRows::Each(to_out) : MeanRows::Each());
     }
-    const HeadKeys keys{&executor.kernels(), &p, &unit, q_.data(), k_.data(), p.mean ? mean_key_ : nullptr, p.gamma_of(head)};
+    const HeadKeys keys{&executor.kernels(), &p, &unit, q_.data(), k_.data(), p.mean ? mean_key_ : nullptr,
+                        p.gamma_of(head)};
     uint32_t *save_a = saved.row(saved.a, p, unit.batch, head, unit.q_start);
     uint32_t *save_b = saved.row(saved.b, p, unit.batch, head, unit.q_start);
     StageTimer timer(context, Stage::attend);
@@ -135,8 +141,10 @@ void ForwardUnit::attend(const Executor &executor, const HeadKeys &keys, const T
     if (w.empty || !w.has_mean) {
         std::fill_n(out, dv, 0.0f);
     } else {
-        if (mean_in_out_) std::copy_n(out, dv, work.mean);
-        else value_means_.row(executor, query, worker, work.mean);
+        if (mean_in_out_)
+            std::copy_n(out, dv, work.mean);
+        else
+            value_means_.row(executor, query, worker, work.mean);
         for (size_t c = 0; c < dv; ++c) out[c] = w.mean_weight * work.mean[c];
     }
     const ValuesKernel values = values_kernel(*keys.kernels, t.v.dtype);

@@ -2,6 +2,7 @@
 // Forward of one unit: for every query head, selection, weights and weighted sums of values, tile by tile.
 #pragma once
 
+#include "../progress.hpp"
 #include "mean.hpp"
 #include "selection.hpp"
 #include "weigh.hpp"
@@ -41,8 +42,8 @@ public:
 private:
     void head(const Executor &executor, Context &context, ProgressMeter &progress, const Problem &p, const Tensors &t,
               const Unit &unit, int64_t head, const Saved &saved, AttendWork *work);
-    void attend(const Executor &executor, const HeadKeys &keys, const Tensors &t, int64_t head, uint32_t slot, int worker,
-                AttendWork &work) const;
+    void attend(const Executor &executor, const HeadKeys &keys, const Tensors &t, int64_t head, uint32_t slot,
+                int worker, AttendWork &work) const;
 
     Rows k_, q_;
     Selection selection_;

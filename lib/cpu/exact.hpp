@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Exact selection (spec section 4, `exact`): the K nearest of all searchable keys. Keys lie on a Hilbert curve of a grid
-// fitted to them, in prefix levels (each holds the first half of the one before), with a tree of boxes over blocks of 16.
-// Sixteen queries that are neighbours on the curve walk a tree together. The fit and the guessed bounds cost or save time;
-// the set chosen depends on neither. About O(log N) per query for few coordinates; for many, a scan with a bound.
+// Exact selection (spec section 4, `exact`): the K nearest of all searchable keys. Keys lie on a Hilbert curve of a
+// grid fitted to them, in prefix levels (each holds the first half of the one before), with a tree of boxes over blocks
+// of 16. Sixteen queries that are neighbours on the curve walk a tree together. The fit and the guessed bounds cost or
+// save time; the set chosen depends on neither. About O(log N) per query for few coordinates; for many, a scan with a
+// bound.
 #pragma once
 
 #include <cstddef>
@@ -14,19 +15,19 @@
 
 namespace zeta::cpu {
 
-constexpr uint32_t kExactWide = 16;    // keys of a block, boxes of a group
-constexpr uint32_t kExactLevels = 24;  // 2^24 keys, halved
-constexpr uint32_t kExactHeights = 6;  // 16^6 = 2^24
+constexpr uint32_t kExactWide = 16;   // keys of a block, boxes of a group
+constexpr uint32_t kExactLevels = 24; // 2^24 keys, halved
+constexpr uint32_t kExactHeights = 6; // 16^6 = 2^24
 constexpr uint32_t kExactMaxDk = 32;
-constexpr uint32_t kExactShares = 64;  // steps of the table of bounds by searchable share
+constexpr uint32_t kExactShares = 64; // steps of the table of bounds by searchable share
 
 // The keys with first <= position < first + count.
 struct ExactLevel {
     uint32_t count = 0;
     float *keys = nullptr; // [blocks][dk + 1][16] coordinates, then positions (bits)
     int heights = 0;
-    uint32_t nodes[kExactHeights];  // boxes of a height: over blocks, over 16 blocks, ...; at most 16 of the last
-    float *boxes[kExactHeights];    // [nodes / 16][2 dk + 2][16] corners, smallest and largest position (bits)
+    uint32_t nodes[kExactHeights]; // boxes of a height: over blocks, over 16 blocks, ...; at most 16 of the last
+    float *boxes[kExactHeights];   // [nodes / 16][2 dk + 2][16] corners, smallest and largest position (bits)
 
     uint32_t blocks() const { return (count + kExactWide - 1) / kExactWide; }
 };
@@ -72,19 +73,19 @@ private:
 struct ExactWork {
     static constexpr uint32_t kGroups = 1024; // groups of boxes a tile may open at one height
 
-    uint32_t *nodes[2] = {};       // [16 kGroups + 32]
-    uint16_t *masks = nullptr;     // [16 kGroups + 32] the queries of a tile that want each block
-    uint32_t *picked = nullptr;    // [16 kGroups + 32] the blocks one query wants
-    uint32_t *ids = nullptr;       // [room + 32] keys found by one query
-    float *distances = nullptr;    // [room + 32]
+    uint32_t *nodes[2] = {};    // [16 kGroups + 32]
+    uint16_t *masks = nullptr;  // [16 kGroups + 32] the queries of a tile that want each block
+    uint32_t *picked = nullptr; // [16 kGroups + 32] the blocks one query wants
+    uint32_t *ids = nullptr;    // [room + 32] keys found by one query
+    float *distances = nullptr; // [room + 32]
     uint32_t room = 0;
-    uint64_t *words = nullptr;     // [K + 128] for sorting more than 64 of them
-    float *tile = nullptr;         // [dk][16] queries side by side
-    float *query = nullptr;        // [16][dk] the same, one after another
+    uint64_t *words = nullptr; // [K + 128] for sorting more than 64 of them
+    float *tile = nullptr;     // [dk][16] queries side by side
+    float *query = nullptr;    // [16][dk] the same, one after another
 
     // Learned from the tiles before: guesses, on which no result depends.
     const ExactLevel *level = nullptr;
-    float scale = 0;    // mean of the K-th distance, as if all of the level were searchable; 0: unknown
+    float scale = 0;      // mean of the K-th distance, as if all of the level were searchable; 0: unknown
     uint32_t crowded = 0; // tiles since lists overflowed, 0: they did not
 
     void take(Scratch &scratch, uint32_t neighbours, int dk);
@@ -106,11 +107,11 @@ private:
     uint32_t n_ = 0;
     size_t tiles_ = 0;
     const float *rows_ = nullptr;
-    uint64_t *words_ = nullptr;   // [n]
-    uint32_t *order_ = nullptr;   // [n] query rows, level by level, in curve order
-    uint32_t *limit_ = nullptr;   // [n] their limits
-    uint32_t begin_[kExactLevels + 1] = {};      // of each level in order
-    size_t first_tile_[kExactLevels + 1] = {};   // of each level
+    uint64_t *words_ = nullptr;                // [n]
+    uint32_t *order_ = nullptr;                // [n] query rows, level by level, in curve order
+    uint32_t *limit_ = nullptr;                // [n] their limits
+    uint32_t begin_[kExactLevels + 1] = {};    // of each level in order
+    size_t first_tile_[kExactLevels + 1] = {}; // of each level
 };
 
 } // namespace zeta::cpu

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Prepares keys and queries for exact selection: a grid fitted to the finite keys, places along its Hilbert curve, one sort,
-// then prefix levels by filtering, and boxes. O(N log N), of which the sort is most; 2N keys in all levels together.
+// Prepares keys and queries for exact selection: a grid fitted to the finite keys, places along its Hilbert curve, one
+// sort, then prefix levels by filtering, and boxes. O(N log N), of which the sort is most; 2N keys in all levels
+// together.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -16,10 +17,12 @@ namespace {
 constexpr uint32_t kSmallLevel = 256; // keys that a tile may as well search all
 constexpr uint32_t kSample = 4096;    // keys that the grid is fitted to
 constexpr size_t kCodesGrain = 4096, kBlocksGrain = 256;
-constexpr size_t kCodesChunk = 256;   // rows whose cells fit the stack: 32 KB at dk 32
+constexpr size_t kCodesChunk = 256; // rows whose cells fit the stack: 32 KB at dk 32
 constexpr size_t kSortPad = 64;
 
-uint32_t ceil_div(uint32_t a, uint32_t b) { return a / b + (a % b != 0); }
+uint32_t ceil_div(uint32_t a, uint32_t b) {
+    return a / b + (a % b != 0);
+}
 
 bool finite(const float *row, int dk) {
     float zero = 0; // 0 x is NaN for infinity and NaN

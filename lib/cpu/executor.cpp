@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <tbb/blocked_range.h>
+#include <tbb/global_control.h>
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
 
@@ -22,7 +23,7 @@ namespace {
 
 using Body = Executor::Body;
 
-void run_piece(size_t piece, size_t n, size_t grain, const Body &body, int worker) {
+void run_piece(size_t piece, size_t n, size_t grain, Body body, int worker) {
     const size_t begin = piece * grain;
     body(begin, std::min(n - begin, grain) + begin, worker);
 }
@@ -48,6 +49,12 @@ private:
     char sentence_[512] = "";
 };
 
+// oneTBB prints a warning when an arena asks for more threads than the process may run.
+int possible(int threads) {
+    const size_t most = tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism);
+    return int(std::min(size_t(threads), std::max<size_t>(most, 1)));
+}
+
 } // namespace
 
 struct ArenaExecutor::Arena {
@@ -56,7 +63,7 @@ struct ArenaExecutor::Arena {
 };
 
 ArenaExecutor::ArenaExecutor(int threads, const simd::Kernels &kernels)
-    : threads_(threads), kernels_(kernels), owner_(getpid()) {
+    : threads_(threads > 1 ? possible(threads) : 1), kernels_(kernels), owner_(getpid()) {
     if (threads_ > 1) arena_ = std::make_unique<Arena>(threads_);
 }
 
@@ -94,7 +101,8 @@ void ArenaExecutor::parallel_for(size_t n, size_t grain, Body body) const {
         }
     };
     try {
-        // Isolated: while a nested loop waits, this thread must not take a task of the outer one, whose scratch it holds.
+        // Isolated: while a nested loop waits, this thread must not take a task of the outer one, whose scratch it
+        // holds.
         arena_->arena.execute([&] {
             tbb::this_task_arena::isolate([&] { tbb::parallel_for(tbb::blocked_range<size_t>(0, pieces), run); });
         });

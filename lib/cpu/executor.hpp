@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where work runs: the context's kernels, its threads, and the one floating-point environment of every task. At one
-// thread it is a plain loop that allocates nothing; above, tasks go to the context's oneTBB arena. Results never depend on
-// the split: every loop writes to places that its index owns.
+// thread it is a plain loop that allocates nothing; above, tasks go to the context's oneTBB arena. Results never depend
+// on the split: every loop writes to places that its index owns.
 #pragma once
 
 #include <cstddef>

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Prefix levels of one key head: level 0 holds all searchable keys in curve order, each next level those with position
-// below a cap that halves, down to about 128 keys. A query uses the smallest level that holds every key below its limit,
-// so at least half of it is searchable: O(M) memory and time, whatever the input. Levels hold positions and coordinates,
-// never values.
+// below a cap that halves, down to about 128 keys. A query uses the smallest level that holds every key below its
+// limit, so at least half of it is searchable: O(M) memory and time, whatever the input. Levels hold positions and
+// coordinates, never values.
 #pragma once
 
-#include "sort.hpp"
 #include "../scratch.hpp"
+#include "sort.hpp"
 
 namespace zeta::cpu {
 

@@ -12,12 +12,12 @@ namespace zeta::cpu {
 constexpr uint32_t kTile = 16; // queries that lie side by side on the curve and are worked on together
 
 struct Lists {
-    uint32_t queries = 0;          // in use, <= kTile
-    uint32_t query[kTile];         // row of q in its sequence
-    uint32_t count[kTile];         // neighbours of each
-    uint32_t *ids = nullptr;       // [kTile, stride] positions of keys in their sequence
-    float *distances = nullptr;    // [kTile, stride] squared
-    size_t stride = 0;             // >= K + kListPad
+    uint32_t queries = 0;       // in use, <= kTile
+    uint32_t query[kTile];      // row of q in its sequence
+    uint32_t count[kTile];      // neighbours of each
+    uint32_t *ids = nullptr;    // [kTile, stride] positions of keys in their sequence
+    float *distances = nullptr; // [kTile, stride] squared
+    size_t stride = 0;          // >= K + kListPad
     // What forward saves of a query so that backward selects the same again, faster: two words.
     uint32_t hint_a[kTile], hint_b[kTile];
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Prefix sums in three steps: sums of blocks in parallel, their prefix in order, running sums inside blocks in parallel.
-// At one thread the first step is folded into the third; the additions, and so the bits, are the same.
+// Prefix sums in three steps: sums of blocks in parallel, their prefix in order, running sums inside blocks in
+// parallel. At one thread the first step is folded into the third; the additions, and so the bits, are the same.
 #include "mean.hpp"
 
 namespace zeta::cpu {
@@ -13,13 +13,14 @@ size_t block_rows(size_t channels) {
 
 } // namespace
 
-void MeanRows::take(Scratch &scratch, const Executor &executor, const View &view, const Unit &unit, bool causal) {
+void MeanRows::take(Scratch &scratch, const Executor &executor, const View &view, const Unit &unit, bool causal,
+                    bool checkpoints) {
     channels_ = size_t(view.channels);
     block_ = block_rows(channels_);
     blocks_ = (unit.m + block_ - 1) / block_;
     spacing_ = (channels_ + 15) / 16; // a checkpoint of 8 dv bytes each dv/16 positions: at most 128 bytes a position
     before_ = scratch.take<double>((blocks_ + 1) * channels_);
-    inside_ = causal ? scratch.take<double>((unit.n / spacing_ + 2) * channels_) : nullptr;
+    inside_ = causal && checkpoints ? scratch.take<double>((unit.n / spacing_ + 2) * channels_) : nullptr;
     row_ = scratch.take<float>(size_t(executor.workers()) * channels_);
     mean_ = scratch.take<float>(size_t(executor.workers()) * channels_);
     running_ = scratch.take<double>(size_t(executor.workers()) * channels_);
@@ -103,12 +104,15 @@ void MeanRows::row(const Executor &executor, uint32_t i, int worker, float *mean
             widen(kernels, view_.dtype, p, channels_, row);
             v = row;
         }
-        if (j == t) kernels.mean_step(v, channels_, before_ + t / block_ * channels_, running, double(t + 1), mean);
-        else kernels.mean_add(v, channels_, running);
+        if (j == t)
+            kernels.mean_step(v, channels_, before_ + t / block_ * channels_, running, double(t + 1), mean);
+        else
+            kernels.mean_add(v, channels_, running);
     }
 }
 
-void mean_keys(const Executor &executor, MeanRows &means, const View &k, const Unit &unit, bool causal, float *mean_key) {
+void mean_keys(const Executor &executor, MeanRows &means, const View &k, const Unit &unit, bool causal,
+               float *mean_key) {
     const size_t dk = size_t(k.channels);
     if (causal) {
         const auto keep = [&](uint32_t i, const float *mean) { std::copy_n(mean, dk, mean_key + i * dk); };

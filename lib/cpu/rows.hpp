@@ -17,7 +17,8 @@ inline void widen(const simd::Kernels &kernels, int32_t dtype, const void *in, s
     if (dtype == ZETA_F32) {
         std::copy_n(static_cast<const float *>(in), n, out);
     } else {
-        (dtype == ZETA_BF16 ? kernels.convert_from_bf16 : kernels.convert_from_f16)(static_cast<const uint16_t *>(in), n, out);
+        (dtype == ZETA_BF16 ? kernels.convert_from_bf16 : kernels.convert_from_f16)(static_cast<const uint16_t *>(in),
+                                                                                    n, out);
     }
 }
 

@@ -2,7 +2,6 @@
 // The three sources of neighbours and the stages that prepare them: codes and sort, levels, placing queries.
 #include "selection.hpp"
 
-
 namespace zeta::cpu {
 
 void SelectWork::take(Scratch &scratch, const Problem &p, Source source) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where neighbours come from, behind one face: a window on the curve, exact search, or a tensor of the caller's. Queries
-// come in tiles, in the order that suits the source.
+// Where neighbours come from, behind one face: a window on the curve, exact search, or a tensor of the caller's.
+// Queries come in tiles, in the order that suits the source.
 #pragma once
 
 #include "../context.hpp"

@@ -6,7 +6,7 @@
 namespace zeta::cpu {
 namespace {
 
-constexpr size_t kEncodeRows = 256;       // cells of 256 rows stay in L1 for every dk
+constexpr size_t kEncodeRows = 256;        // cells of 256 rows stay in L1 for every dk
 constexpr size_t kSmallestBlock = 1 << 14; // below, one vectorised sort beats the merges
 
 // How many of the first `count` merged words come from a (the rest from b).
@@ -14,8 +14,10 @@ size_t merge_split(const uint64_t *a, size_t na, const uint64_t *b, size_t nb, s
     size_t low = count > nb ? count - nb : 0, high = std::min(count, na);
     while (low < high) {
         const size_t middle = (low + high) / 2;
-        if (a[middle] < b[count - middle - 1]) low = middle + 1;
-        else high = middle;
+        if (a[middle] < b[count - middle - 1])
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low;
 }
@@ -46,12 +48,14 @@ Axes axes_of(const zeta_grid &grid, int64_t key_head, int dk) {
     return axes;
 }
 
-void encode(const Executor &executor, const Axes &axes, const float *x, size_t n, int dk, uint64_t first, uint64_t *words) {
+void encode(const Executor &executor, const Axes &axes, const float *x, size_t n, int dk, uint64_t first,
+            uint64_t *words) {
     executor.parallel_for(n, 8192, [&](size_t begin, size_t end, int) {
         alignas(64) uint32_t cells[ZETA_MAX_DK * kEncodeRows];
         for (size_t i = begin; i < end; i += kEncodeRows) {
             const size_t rows = std::min(kEncodeRows, end - i);
-            executor.kernels().codes_cells(x + i * size_t(dk), dk, rows, dk, axes.bits, axes.range, axes.axis, cells, kEncodeRows);
+            executor.kernels().codes_cells(x + i * size_t(dk), dk, rows, dk, axes.bits, axes.range, axes.axis, cells,
+                                           kEncodeRows);
             executor.kernels().codes_interleave(cells, kEncodeRows, rows, dk, axes.bits, first + i, words + i);
         }
     });
@@ -85,7 +89,8 @@ void sort(const Executor &executor, uint64_t *words, uint64_t *temporary, size_t
         std::swap(from, to);
     }
     if (from == words) return;
-    executor.parallel_for(n, 1 << 16, [&](size_t begin, size_t end, int) { std::copy(from + begin, from + end, words + begin); });
+    executor.parallel_for(n, 1 << 16,
+                          [&](size_t begin, size_t end, int) { std::copy(from + begin, from + end, words + begin); });
 }
 
 } // namespace zeta::cpu

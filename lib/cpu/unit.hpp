@@ -13,9 +13,9 @@
 namespace zeta::cpu {
 
 struct Unit {
-    int64_t batch, key_head;
-    int64_t q_start, k_start; // first rows of the sequence
-    uint32_t n, m;            // queries and keys of it
+    int64_t batch, sequence, key_head; // packed: batch 0; else sequence 0
+    int64_t q_start, k_start;          // first rows of the sequence
+    uint32_t n, m;                     // queries and keys of it
 };
 
 inline int64_t unit_count(const Problem &p) {
@@ -32,6 +32,7 @@ inline Unit unit_at(const Problem &p, int64_t index) {
         u.m = uint32_t(p.keys);
         return u;
     }
+    u.sequence = sequence;
     for (int64_t s = 0; s < sequence; ++s) {
         u.q_start += p.q_lengths[s];
         u.k_start += p.k_lengths[s];

@@ -23,30 +23,35 @@ uint32_t Weighed::fetch(uint32_t begin, WeighWork &work) const {
     const Problem &p = *head_->problem;
     for (uint32_t i = 0; i < n; ++i) work.slice_ids[i] = begin + i;
     head_->kernels->attend_distances(point_, head_->k, p.dk, work.slice_ids, n, work.slice_distances);
-    if (p.score == ZETA_SCORE_DOT) head_->kernels->attend_dots(point_, head_->k, p.dk, work.slice_ids, n, work.slice_dots);
+    if (p.score == ZETA_SCORE_DOT)
+        head_->kernels->attend_dots(point_, head_->k, p.dk, work.slice_ids, n, work.slice_dots);
     return n;
 }
 
 uint32_t Weighed::slice(uint32_t begin, WeighWork &work) const {
     const uint32_t n = fetch(begin, work);
-    head_->kernels->attend_weights(head_->problem->score, head_->gamma, minimum, work.slice_distances, work.slice_dots, n,
-                                   work.slice_weights);
+    head_->kernels->attend_weights(head_->problem->score, head_->gamma, minimum, work.slice_distances, work.slice_dots,
+                                   n, work.slice_weights);
     for (uint32_t i = 0; i < n; ++i) work.slice_weights[i] /= sum_;
     return n;
 }
 
-float Weighed::normaliser_of(float sum) const {
-    const double gamma = head_->gamma, low = minimum;
-    switch (head_->problem->score) {
-    case ZETA_SCORE_GAUSSIAN: return float(std::log(double(sum)) - low / (gamma * gamma));
-    case ZETA_SCORE_LAPLACE: return float(std::log(double(sum)) - std::sqrt(low) / gamma);
-    case ZETA_SCORE_DOT: return float(std::log(double(sum)) - low / gamma);
-    default: return sum;
+float normaliser_of(int score, float gamma, float minimum, double sum) {
+    const double g = gamma, low = minimum;
+    switch (score) {
+    case ZETA_SCORE_GAUSSIAN:
+        return float(std::log(sum) - low / (g * g));
+    case ZETA_SCORE_LAPLACE:
+        return float(std::log(sum) - std::sqrt(low) / g);
+    case ZETA_SCORE_DOT:
+        return float(std::log(sum) - low / g);
+    default:
+        return float(sum);
     }
 }
 
-void Weighed::weigh(const HeadKeys &head, uint32_t query, uint32_t *list_ids, float *list_distances, uint32_t neighbours,
-                    WeighWork &work) {
+void Weighed::weigh(const HeadKeys &head, uint32_t query, uint32_t *list_ids, float *list_distances,
+                    uint32_t neighbours, WeighWork &work) {
     head_ = &head;
     const Problem &p = *head.problem;
     const simd::Kernels &kernels = *head.kernels;
@@ -96,7 +101,7 @@ void Weighed::weigh(const HeadKeys &head, uint32_t query, uint32_t *list_ids, fl
     }
     if (has_mean)
         sum_ += kernels.attend_weights(p.score, head.gamma, minimum, &mean_distance, &mean_dot, 1, &mean_weight);
-    normaliser = normaliser_of(sum_);
+    normaliser = normaliser_of(p.score, head.gamma, minimum, sum_);
     const float scale = 1.0f / sum_;
     if (scale < std::numeric_limits<float>::infinity() && sum_ < std::numeric_limits<float>::infinity()) {
         for (uint32_t i = 0; i < count; ++i) weights[i] *= scale;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The attended set of one query and its weights (spec section 5): neighbours, local positions, history mean. Forward and
-// backward weigh through this one class, so backward's weights have forward's bits.
+// The attended set of one query and its weights (spec section 5): neighbours, local positions, history mean. Forward
+// and backward weigh through this one class, so backward's weights have forward's bits.
 //
 // Up to kInlineLocal local positions are appended to the list of neighbours; a wider local window is visited in slices,
 // once for the smallest exponent, once for the sum and once more by whoever uses the weights.
@@ -28,8 +28,8 @@ struct HeadKeys {
     const simd::Kernels *kernels;
     const Problem *problem;
     const Unit *unit;
-    const float *q, *k;      // [n, dk], [m, dk]
-    const float *mean_key;   // [n, dk] (not causal: [1, dk]), NULL: no mean
+    const float *q, *k;    // [n, dk], [m, dk]
+    const float *mean_key; // [n, dk] (not causal: [1, dk]), NULL: no mean
     float gamma;
 };
 
@@ -57,12 +57,14 @@ public:
 
 private:
     uint32_t fetch(uint32_t begin, WeighWork &work) const; // ids, distances and dots of a slice
-    float normaliser_of(float sum) const;
 
     const HeadKeys *head_ = nullptr;
     const float *point_ = nullptr;
     float sum_ = 0;
 };
+
+// Z of spec section 5 from the sum of weights relative to `minimum`.
+float normaliser_of(int score, float gamma, float minimum, double sum);
 
 inline bool exponential(int score) {
     return score == ZETA_SCORE_GAUSSIAN || score == ZETA_SCORE_LAPLACE || score == ZETA_SCORE_DOT;

@@ -24,7 +24,8 @@ void WindowQueries::place(const Executor &executor, const Problem &p, const Unit
     const uint32_t m = levels.level(0).count;
     executor.parallel_for(n_, 1 << 14, [&](size_t begin, size_t end, int) {
         if (begin == end) return;
-        // p of spec section 4: keys whose code is at most the query's, that is whose word is below the next code's first.
+        // p of spec section 4: keys whose code is at most the query's, that is whose word is below the next code's
+        // first.
         const auto bound = [&](size_t i) { return (words_[i] | kPositionMask); };
         size_t rank = size_t(std::upper_bound(keys, keys + m, bound(begin)) - keys), i = begin;
         while (i < end) { // one step advances a key or emits a query, without a branch on the data
@@ -74,8 +75,8 @@ WindowQueries::Span WindowQueries::span(size_t tile) const {
 }
 
 void WindowQueries::select(const simd::Kernels &kernels, const Problem &p, const Unit &unit, const Levels &levels,
-                           const float *q, size_t tile, const uint32_t *hints_a, const uint32_t *hints_b, WindowWork &work,
-                           Lists &lists) const {
+                           const float *q, size_t tile, const uint32_t *hints_a, const uint32_t *hints_b,
+                           WindowWork &work, Lists &lists) const {
     const At a = at(tile);
     const simd::Level &level = levels.level(a.level);
     lists.queries = a.count;
@@ -93,7 +94,8 @@ void WindowQueries::select(const simd::Kernels &kernels, const Problem &p, const
         lists.hint_a[i] = lo;
         lists.hint_b[i] = hi;
         if (!p.reranked()) {
-            lists.count[i] = kernels.select_emit(level, lo, hi, limit, point, p.dk, lists.ids_of(i), lists.distances_of(i));
+            lists.count[i] =
+                kernels.select_emit(level, lo, hi, limit, point, p.dk, lists.ids_of(i), lists.distances_of(i));
             continue;
         }
         const uint32_t found = kernels.select_emit(level, lo, hi, limit, point, p.dk, work.ids, work.distances);

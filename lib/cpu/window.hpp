@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Window selection (spec section 4): each query takes the keys around its insertion point on the curve; with W > K the K
-// nearest of W are kept. The queries of one head, sorted along the curve, each placed in its level with its rank there.
+// Window selection (spec section 4): each query takes the keys around its insertion point on the curve; with W > K the
+// K nearest of W are kept. The queries of one head, sorted along the curve, each placed in its level with its rank
+// there.
 #pragma once
 
 #include "levels.hpp"
@@ -48,7 +49,7 @@ private:
     uint32_t n_ = 0;
     int levels_ = 0;
     uint64_t *words_ = nullptr, *temporary_ = nullptr;
-    uint32_t *query_ = nullptr, *rank_ = nullptr;     // [n], grouped by level, in curve order
+    uint32_t *query_ = nullptr, *rank_ = nullptr;         // [n], grouped by level, in curve order
     uint32_t *passed_ = nullptr, *passed_rank_ = nullptr; // [n] queries on their way down
     uint32_t query_begin_[Levels::kMaxLevels + 1] = {};
     size_t tile_begin_[Levels::kMaxLevels + 1] = {};

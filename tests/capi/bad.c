@@ -31,11 +31,11 @@ void run_bad(const struct bad *cases, size_t count) {
     for (i = 0; i < count; ++i)
         for (function = 0; function < FUNCTIONS; ++function) {
             if ((cases[i].functions & ONLY(function)) == 0) continue;
-            call_init(call, context, 1);
+            call_init(call, context, SAVED);
             run_one(call, &cases[i], (enum function)function);
         }
     for (function = 0; function < FUNCTIONS; ++function) { /* and the context still works */
-        call_init(call, context, 1);
+        call_init(call, context, SAVED);
         CHECK_STATUS(call_run(call, (enum function)function), ZETA_OK, function_names[function]);
     }
     zeta_context_destroy(&context);

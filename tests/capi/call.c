@@ -156,14 +156,15 @@ static void save_state(struct call *call, enum function function, void *saved, s
     call->forward = before;
 }
 
-void call_init(struct call *call, zeta_context *context, int with_saved) {
+void call_init(struct call *call, zeta_context *context, enum saving saving) {
     size_t size = 0;
     memset(call, 0, sizeof *call);
     call->context = context;
     init_tensors(call);
     init_data(call);
     init_args(call);
-    if (with_saved) {
+    if (saving == SAVED_EXACT) call->params.select = ZETA_SELECT_EXACT;
+    if (saving != NOT_SAVED) {
         save_state(call, GIVEN, call->given_saved, &size);
         save_state(call, FORWARD, call->saved, &size);
         call->backward.saved = call->saved;
@@ -178,7 +179,8 @@ static zeta_status run_forward(struct call *call, enum function function) {
     const zeta_forward_args *pointer = call->forward_pointer == &call->forward ? &args : call->forward_pointer;
     if (function != FORWARD && args.neighbours == &call->neighbours) args.neighbours = NULL;
     if (function == DENSE) return zeta_dense_forward(call->context, call->params_pointer, pointer);
-    if (function == GIVEN) return zeta_attend_neighbours(call->context, call->params_pointer, call->given_pointer, pointer);
+    if (function == GIVEN)
+        return zeta_attend_neighbours(call->context, call->params_pointer, call->given_pointer, pointer);
     return zeta_forward(call->context, call->params_pointer, pointer);
 }
 
@@ -194,25 +196,33 @@ zeta_status call_run(struct call *call, enum function function) {
     switch (function) {
     case FORWARD:
     case DENSE:
-    case GIVEN: return run_forward(call, function);
+    case GIVEN:
+        return run_forward(call, function);
     case BACKWARD:
-    case GIVEN_BACKWARD: return run_backward(call, function);
+    case GIVEN_BACKWARD:
+        return run_backward(call, function);
     case SELECT:
-        return zeta_select(call->context, call->params_pointer, call->forward.q, call->forward.k, call->select_neighbours,
-                           call->select_distances);
+        return zeta_select(call->context, call->params_pointer, call->forward.q, call->forward.k,
+                           call->select_neighbours, call->select_distances);
     case RECALL:
         return zeta_recall(call->context, call->params_pointer, call->forward.q, call->forward.k, call->recall,
                            call->outputs.recall_per_head);
-    case ENCODE: return zeta_codes_encode(call->context, call->grid_pointer, call->x_pointer, call->codes_pointer);
-    case CELLS: return zeta_codes_cells(call->context, call->grid_pointer, call->x_pointer, call->cells_pointer);
+    case ENCODE:
+        return zeta_codes_encode(call->context, call->grid_pointer, call->x_pointer, call->codes_pointer);
+    case CELLS:
+        return zeta_codes_cells(call->context, call->grid_pointer, call->x_pointer, call->cells_pointer);
     case DECODE:
-        return zeta_codes_decode(call->context, call->codes_pointer == NULL ? NULL : &call->codes_in, call->cells_pointer);
+        return zeta_codes_decode(call->context, call->codes_pointer == NULL ? NULL : &call->codes_in,
+                                 call->cells_pointer);
     case FORWARD_SCRATCH:
-        return zeta_forward_scratch_size(call->context, call->params_pointer, call->forward_pointer, call->size_pointer);
+        return zeta_forward_scratch_size(call->context, call->params_pointer, call->forward_pointer,
+                                         call->size_pointer);
     case BACKWARD_SCRATCH:
-        return zeta_backward_scratch_size(call->context, call->params_pointer, call->backward_pointer, call->size_pointer);
+        return zeta_backward_scratch_size(call->context, call->params_pointer, call->backward_pointer,
+                                          call->size_pointer);
     case SAVED_SIZE:
         return zeta_saved_size(call->context, call->params_pointer, call->forward_pointer, call->size_pointer);
-    default: return ZETA_ERROR_INTERNAL;
+    default:
+        return ZETA_ERROR_INTERNAL;
     }
 }

@@ -61,12 +61,14 @@ struct call {
     const zeta_backward_args *backward_pointer;
     zeta_grid grid;
     const zeta_grid *grid_pointer;
-    size_t scratch_size;
-    uint64_t saved[4096], given_saved[4096], scratch[32768]; /* 64-bit: aligned */
+    uint64_t saved[4096], given_saved[4096], scratch[64]; /* 64-bit: aligned */
 };
 
-/* A legal call on `context`; saved states for both backward functions are made by a forward call if `with_saved`. */
-void call_init(struct call *call, zeta_context *context, int with_saved);
+/* Whether forward calls make the saved states of the backward functions, and by which selection. */
+enum saving { NOT_SAVED, SAVED, SAVED_EXACT };
+
+/* A legal call on `context`. */
+void call_init(struct call *call, zeta_context *context, enum saving saving);
 
 /* Calls one function as `call` says. */
 zeta_status call_run(struct call *call, enum function function);

@@ -8,8 +8,9 @@ static const struct {
     const char *name;
     void (*run)(void);
 } tests[] = {
-    {"arguments", test_arguments}, {"options", test_options},   {"allocator", test_allocator}, {"context", test_context},
-    {"statuses", test_statuses},   {"callbacks", test_callbacks}, {"fork", test_fork},
+    {"arguments", test_arguments}, {"options", test_options},   {"allocator", test_allocator},
+    {"context", test_context},     {"statuses", test_statuses}, {"callbacks", test_callbacks},
+    {"fork", test_fork},
 };
 
 int main(int argc, char **argv) {

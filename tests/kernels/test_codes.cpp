@@ -2,6 +2,7 @@
 // Cells and codes against spec section 2 written out: every operation rounded, borders of cells, numbers that hurt.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cfloat>
 #include <cmath>
 
@@ -48,9 +49,11 @@ float some_coordinate(Random &random, const GridAxis &axis, int bits, bool range
     if (pick(random, 0, 1) == 0) return normal(random) * (range ? 2.0f : axis.scale);
     const double share = static_cast<double>(pick(random, 0, int64_t{1} << bits)) / std::ldexp(1.0, bits);
     const double u = 2 * share - 1;
-    const double border = range ? double(axis.lo) + share * double(axis.width) : u / (1 - std::fabs(u)) * double(axis.scale);
+    const double border =
+        range ? double(axis.lo) + share * double(axis.width) : u / (1 - std::fabs(u)) * double(axis.scale);
     auto x = static_cast<float>(border);
-    for (int64_t step = pick(random, 0, 2); step > 0; --step) x = std::nextafter(x, pick(random, 0, 1) ? HUGE_VALF : -HUGE_VALF);
+    for (int64_t step = pick(random, 0, 2); step > 0; --step)
+        x = std::nextafter(x, pick(random, 0, 1) ? HUGE_VALF : -HUGE_VALF);
     return x;
 }
 
@@ -99,7 +102,8 @@ void check_words(const Kernels &kernels, Random &random, size_t n, int dk, Place
     const Array<uint32_t> in(cells, place);
     const Array<uint64_t> words(n, place);
     std::vector<uint64_t> expected;
-    for (size_t i = 0; i < n; ++i) expected.push_back(expected_code(cells, cell_stride, i, dk, bits) << 24 | (first + i));
+    for (size_t i = 0; i < n; ++i)
+        expected.push_back(expected_code(cells, cell_stride, i, dk, bits) << 24 | (first + i));
     kernels.codes_interleave(in, cell_stride, n, dk, bits, first, words);
     CHECK(words.values() == expected);
     CHECK(words.intact());

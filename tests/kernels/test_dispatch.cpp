@@ -32,7 +32,7 @@ TEST_CASE("scalar is always present, and the best is present") {
 TEST_CASE("every kernel of every set present is there") {
     FOR_EACH_ISA(kernels) {
         CAPTURE(simd::isa_name(isa));
-#define ZETA_KERNEL(result, name, arguments) CHECK_MESSAGE(kernels.name != nullptr, #name);
+#define ZETA_KERNEL(result, name, arguments) CHECK_MESSAGE((kernels.name != nullptr), #name);
 #include "kernels.inc"
 #undef ZETA_KERNEL
     }

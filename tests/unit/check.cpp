@@ -362,7 +362,7 @@ TEST_CASE("given neighbours") {
     const auto status = [&] {
         return guarded([&] {
             const Checked checked = check_forward(&call.params, &call.forward, &given, Purpose::run);
-            check_neighbour_entries(checked.problem, checked.tensors.neighbours);
+            check_neighbour_entries(checked.problem, checked.tensors.given);
         });
     };
     CHECK(status() == ZETA_ERROR_ARGUMENT); // args->neighbours is not NULL

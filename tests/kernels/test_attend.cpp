@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+// Distances and dot products to the bit; weights and weighted sums against float64.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "rows.hpp"
+#include "zeta/attention.h"
+
+using namespace kernel_tests;
+using zeta::simd::isa_name;
+
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+void check_distances(const Kernels &kernels, Random &random, size_t n, int dk, Place place) {
+    const auto width = static_cast<size_t>(dk);
+    const size_t keys = n + 3;
+    const std::vector<float> point = floats(random, width, 30), k_values = floats(random, keys * width, 20);
+    const Array<float> q(point, place), k(k_values, place), distances(n, place), dots(n, place);
+    const Array<uint32_t> ids(some_ids(random, n, keys), place);
+    std::vector<float> expected_distances(n), expected_dots(n);
+    for (size_t i = 0; i < n; ++i) {
+        const float *key = k_values.data() + ids[i] * width;
+        float distance = 0, dot = 0;
+        for (size_t e = 0; e < width; ++e) {
+            const float difference = point[e] - key[e];
+            const float square = difference * difference, product = point[e] * key[e];
+            distance = e == 0 ? square : distance + square;
+            dot = e == 0 ? product : dot + product;
+        }
+        expected_distances[i] = distance;
+        expected_dots[i] = dot;
+    }
+    const auto count = static_cast<uint32_t>(n);
+    kernels.attend_distances(q, k, dk, ids, count, distances);
+    kernels.attend_dots(q, k, dk, ids, count, dots);
+    CHECK(same_floats(distances.values(), expected_distances));
+    CHECK(same_floats(dots.values(), expected_dots));
+    CHECK(distances.intact());
+    CHECK(dots.intact());
+}
+
+std::vector<float> some_distances(Random &random, size_t n, float gamma) {
+    std::vector<float> result(n);
+    for (float &distance : result) {
+        const float scale = pick(random, 0, 2) == 0 ? 40 * gamma * gamma : gamma * gamma;
+        distance = std::fabs(normal(random)) * scale;
+        if (pick(random, 0, 15) == 0) distance = 0;
+        if (pick(random, 0, 15) == 0) distance = kInfinity;
+    }
+    return result;
+}
+
+float expected_minimum(int score, const std::vector<float> &distances, const std::vector<float> &dots) {
+    float result = kInfinity;
+    for (size_t i = 0; i < distances.size(); ++i) {
+        if (distances[i] < kInfinity) result = std::min(result, score == ZETA_SCORE_DOT ? -dots[i] : distances[i]);
+    }
+    return result;
+}
+
+// The argument of a score's exponential, 0 for those without.
+double argument_of(int score, double gamma, double minimum, double distance, double dot) {
+    switch (score) {
+    case ZETA_SCORE_GAUSSIAN:
+        return (minimum - distance) / (gamma * gamma);
+    case ZETA_SCORE_LAPLACE:
+        return (std::sqrt(minimum) - std::sqrt(distance)) / gamma;
+    case ZETA_SCORE_DOT:
+        return std::isinf(distance) ? -HUGE_VAL : (dot + minimum) / gamma;
+    default:
+        return 0;
+    }
+}
+
+double expected_weight(int score, double gamma, double argument, double distance) {
+    if (score == ZETA_SCORE_CAUCHY) return 1 / (distance + gamma * gamma);
+    if (score == ZETA_SCORE_INVERSE) return 1 / (std::sqrt(distance) + gamma);
+    return std::exp(argument);
+}
+
+void check_weights(const Kernels &kernels, Random &random, size_t n, int score, Place place) {
+    const float gammas[] = {1.0f, 0.25f, 3.7f, 0x1p-30f, 0x1p30f};
+    const float gamma = gammas[pick(random, 0, score == ZETA_SCORE_DOT ? 2 : 4)];
+    const std::vector<float> distance_values = some_distances(random, n, gamma), dot_values = floats(random, n);
+    const Array<float> distances(distance_values, place), dots(dot_values, place), weights(n, place);
+    const auto count = static_cast<uint32_t>(n);
+    const float minimum = kernels.attend_minimum(score, distances, dots, count);
+    const bool exponential = score != ZETA_SCORE_CAUCHY && score != ZETA_SCORE_INVERSE;
+    if (exponential) CHECK(minimum == expected_minimum(score, distance_values, dot_values));
+    if (exponential && minimum == kInfinity) return; // tested below
+    const float sum = kernels.attend_weights(score, gamma, minimum, distances, dots, count, weights);
+    double total = 0;
+    for (size_t i = 0; i < n; ++i) {
+        CAPTURE(distance_values[i]);
+        const double distance = distance_values[i];
+        const double argument = argument_of(score, gamma, minimum, distance, dot_values[i]);
+        const double expected = expected_weight(score, gamma, argument, distance);
+        const double slack = std::isinf(argument) ? 0 : 4e-7 * (1 + std::fabs(argument)) * expected;
+        CHECK(close(weights[i], expected, slack + 2e-45));
+        total += double(weights[i]);
+    }
+    CHECK(close(sum, total, 1e-6 * total));
+    CHECK(weights.intact());
+}
+
+void check_values(const Kernels &kernels, Random &random, RowType type, size_t n, size_t dv, Place place) {
+    const size_t keys = n / 2 + 1;
+    const Rows rows(random, type, keys, dv, place);
+    const std::vector<float> before = floats(random, dv), weight_values = floats(random, n);
+    const Array<uint32_t> ids(some_ids(random, n, keys), place);
+    const Array<float> weights(weight_values, place), sum(before, place);
+    std::vector<double> expected(before.begin(), before.end()), size(dv);
+    for (size_t i = 0; i < n; ++i) {
+        for (size_t c = 0; c < dv; ++c) {
+            const double term = double(weight_values[i]) * double(rows.value(ids[i], c));
+            expected[c] += term;
+            size[c] += std::fabs(term);
+        }
+    }
+    const auto kernel = type == RowType::f32    ? kernels.attend_values_f32
+                        : type == RowType::bf16 ? kernels.attend_values_bf16
+                                                : kernels.attend_values_f16;
+    kernel(ids, weights, static_cast<uint32_t>(n), rows.data(), rows.stride(), dv, sum);
+    for (size_t c = 0; c < dv; ++c) CHECK(close(sum[c], expected[c], 1e-6 * (size[c] + std::fabs(double(before[c])))));
+    CHECK(sum.intact());
+}
+
+} // namespace
+
+TEST_CASE("distances and dot products are rounded step by step") {
+    FOR_EACH_ISA(kernels) {
+        CAPTURE(isa_name(isa));
+        Random random(seed());
+        for (const int dk : {1, 2, 3, 4, 5, 8, 13, 32}) {
+            CAPTURE(dk);
+            for (const size_t n : sizes()) {
+                CAPTURE(n);
+                check_distances(kernels, random, n, dk, kPlaces[n % 3]);
+            }
+        }
+    }
+}
+
+TEST_CASE("weights are those of the five scores") {
+    FOR_EACH_ISA(kernels) {
+        CAPTURE(isa_name(isa));
+        Random random(seed());
+        for (int score = ZETA_SCORE_CAUCHY; score <= ZETA_SCORE_DOT; ++score) {
+            CAPTURE(score);
+            for (const size_t n : sizes()) {
+                CAPTURE(n);
+                for (const Place place : kPlaces) check_weights(kernels, random, n, score, place);
+            }
+        }
+    }
+}
+
+TEST_CASE("weights of NaN are NaN, of infinity 0, and all at infinity give a row that is NaN") {
+    const float nan = std::nanf("");
+    FOR_EACH_ISA(kernels) {
+        CAPTURE(isa_name(isa));
+        for (int score = ZETA_SCORE_CAUCHY; score <= ZETA_SCORE_DOT; ++score) {
+            CAPTURE(score);
+            for (size_t at = 0; at < 35; ++at) {
+                std::vector<float> distances(35, kInfinity), dots(35, 0.5f), weights(35);
+                const float none = kernels.attend_minimum(score, distances.data(), dots.data(), 35);
+                const float nothing =
+                    kernels.attend_weights(score, 1, none, distances.data(), dots.data(), 35, weights.data());
+                CHECK(std::isnan(0 * (1 / nothing))); // no sum to divide by
+                distances[at] = 2;
+                const float least = kernels.attend_minimum(score, distances.data(), dots.data(), 35);
+                CHECK(least == (score == ZETA_SCORE_DOT ? -0.5f : 2.0f));
+                kernels.attend_weights(score, 1, least, distances.data(), dots.data(), 35, weights.data());
+                for (size_t i = 0; i < 35; ++i) CHECK((i == at ? weights[i] > 0 : weights[i] == 0));
+                distances[(at + 1) % 35] = nan;
+                if (score != ZETA_SCORE_DOT)
+                    CHECK(kernels.attend_minimum(score, distances.data(), dots.data(), 35) == 2);
+                const float sum =
+                    kernels.attend_weights(score, 1, least, distances.data(), dots.data(), 35, weights.data());
+                CHECK(std::isnan(sum));
+                CHECK(std::isnan(weights[(at + 1) % 35]));
+            }
+        }
+    }
+}
+
+TEST_CASE("values are added by weight") {
+    FOR_EACH_ISA(kernels) {
+        CAPTURE(isa_name(isa));
+        Random random(seed());
+        for (const RowType type : kRowTypes) {
+            CAPTURE(static_cast<int>(type));
+            for (const size_t dv : sizes()) {
+                CAPTURE(dv);
+                const auto n = static_cast<size_t>(pick(random, 0, 40));
+                check_values(kernels, random, type, n, dv, kPlaces[dv % 3]);
+            }
+            for (const size_t n : sizes()) {
+                CAPTURE(n);
+                for (const size_t dv : {3, 64, 77}) check_values(kernels, random, type, n, dv, kPlaces[n % 3]);
+            }
+        }
+    }
+}
+
+TEST_CASE("a NaN in a channel of a value stays in that channel") {
+    FOR_EACH_ISA(kernels) {
+        CAPTURE(isa_name(isa));
+        for (const size_t dv : {1, 5, 16, 33, 64, 200}) {
+            for (size_t at = 0; at < dv; ++at) {
+                std::vector<float> v(5 * dv, 1.0f), sum(dv, 0.0f);
+                v[3 * dv + at] = std::nanf("");
+                const uint32_t ids[] = {0, 1, 2, 3, 4};
+                const float weights[] = {1, 2, 3, 0, 5};
+                kernels.attend_values_f32(ids, weights, 5, v.data(), dv, dv, sum.data());
+                for (size_t c = 0; c < dv; ++c) CHECK((c == at ? std::isnan(sum[c]) : sum[c] == 11.0f));
+            }
+        }
+    }
+}

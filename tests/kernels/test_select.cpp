@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+// Windows, lists and the nearest of a list against spec section 4 written out.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "levels.hpp"
+
+using namespace kernel_tests;
+using zeta::simd::isa_name;
+using zeta::simd::kListPad;
+
+namespace {
+
+// Indices of the keys a window around `rank` chooses.
+std::vector<size_t> chosen(const TestLevel &level, uint32_t rank, uint32_t limit, uint32_t window) {
+    std::vector<size_t> searchable;
+    uint32_t p = 0;
+    for (size_t i = 0; i < level.count(); ++i) {
+        if (level.position(i) >= limit) continue;
+        searchable.push_back(i);
+        if (i < rank) ++p;
+    }
+    const auto n = static_cast<uint32_t>(searchable.size());
+    uint32_t a = std::min(window / 2, p);
+    const uint32_t c = std::min(window - a, n - p);
+    if (c < window - a) a = std::min(window - c, p);
+    return {searchable.begin() + (p - a), searchable.begin() + (p + c)};
+}
+
+float distance_to(const TestLevel &level, size_t i, const std::vector<float> &q) {
+    float sum = 0;
+    for (size_t e = 0; e < q.size(); ++e) {
+        const float difference = q[e] - level.coordinate(i, e);
+        const float square = difference * difference;
+        sum = e == 0 ? square : sum + square;
+    }
+    return sum;
+}
+
+void check_query(const Kernels &kernels, Random &random, const TestLevel &level, int dk, uint32_t window) {
+    const auto count = static_cast<int64_t>(level.count());
+    const auto rank = static_cast<uint32_t>(pick(random, 0, count));
+    // From no searchable key to all, often few of many.
+    const int64_t most = 3 * count + 2;
+    const auto limit = static_cast<uint32_t>(pick(random, 0, pick(random, 0, 2) == 0 ? most / 50 + 1 : most));
+    CAPTURE(rank);
+    CAPTURE(limit);
+    CAPTURE(window);
+    const std::vector<size_t> expected = chosen(level, rank, limit, window);
+    uint32_t lo = 12345, hi = 54321;
+    kernels.select_window(level.level(), rank, limit, window, &lo, &hi);
+    REQUIRE(lo <= hi);
+    REQUIRE(hi <= level.count());
+    std::vector<size_t> inside;
+    for (size_t i = lo; i < hi; ++i) {
+        if (level.position(i) < limit) inside.push_back(i);
+    }
+    REQUIRE(inside == expected);
+
+    const std::vector<float> point = floats(random, static_cast<size_t>(dk), 30);
+    const Array<float> q(point), distances(expected.size(), Place::end, kListPad);
+    const Array<uint32_t> ids(expected.size(), Place::end, kListPad);
+    const uint32_t emitted = kernels.select_emit(level.level(), lo, hi, limit, q, dk, ids, distances);
+    REQUIRE(emitted == expected.size());
+    std::vector<uint32_t> expected_ids;
+    std::vector<float> expected_distances;
+    for (const size_t i : expected) {
+        expected_ids.push_back(level.position(i));
+        expected_distances.push_back(distance_to(level, i, point));
+    }
+    CHECK(ids.values() == expected_ids);
+    CHECK(same_floats(distances.values(), expected_distances));
+    CHECK(ids.intact());
+    CHECK(distances.intact());
+}
+
+// Squared distances: many ties, infinity and NaN among them.
+std::vector<float> some_distances(Random &random, size_t n, int kind) {
+    std::vector<float> result(n);
+    for (float &x : result) {
+        switch (kind) {
+        case 0:
+            x = std::fabs(normal(random));
+            break;
+        case 1:
+            x = static_cast<float>(pick(random, 0, 3));
+            break;
+        case 2:
+            x = 0;
+            break;
+        case 3:
+            x = std::fabs(floats(random, 1, 2)[0]);
+            break;
+        case 4:
+            x = std::numeric_limits<float>::infinity();
+            break;
+        default:
+            x = pick(random, 0, 1) == 0 ? float_of(0xFFC00001u) : std::exp(40 * normal(random));
+            break;
+        }
+    }
+    return result;
+}
+
+void check_nearest(const Kernels &kernels, Random &random, size_t n, size_t keep, int kind, Place place) {
+    const std::vector<float> distance_values = some_distances(random, n, kind);
+    const std::vector<uint32_t> positions = some_positions(random, n, Order::mixed);
+    const auto order_of = [&](size_t i) { return std::isnan(distance_values[i]) ? HUGE_VALF : distance_values[i]; };
+    std::vector<size_t> nearest(n);
+    std::iota(nearest.begin(), nearest.end(), size_t{0});
+    std::sort(nearest.begin(), nearest.end(), [&](size_t a, size_t b) {
+        return order_of(a) != order_of(b) ? order_of(a) < order_of(b) : positions[a] > positions[b];
+    });
+    nearest.resize(std::min(n, keep));
+    std::sort(nearest.begin(), nearest.end());
+    std::vector<uint32_t> expected_ids;
+    std::vector<float> expected_distances;
+    float expected_kth = 0;
+    for (const size_t i : nearest) {
+        expected_ids.push_back(positions[i]);
+        expected_distances.push_back(distance_values[i]);
+        expected_kth = std::max(expected_kth, order_of(i));
+    }
+    const Array<uint32_t> ids(positions, place);
+    const Array<float> distances(distance_values, place);
+    float kth = -1;
+    const uint32_t kept =
+        kernels.select_nearest(ids, distances, static_cast<uint32_t>(n), static_cast<uint32_t>(keep), &kth);
+    REQUIRE(kept == nearest.size());
+    CHECK(ids.first(kept) == expected_ids);
+    CHECK(same_floats(distances.first(kept), expected_distances));
+    if (kept != 0) CHECK(kth == expected_kth);
+    CHECK(ids.intact());
+    CHECK(distances.intact());
+}
+
+} // namespace
+
+TEST_CASE("a window holds the keys of the specification, and its list their distances") {
+    FOR_EACH_ISA(kernels) {
+        CAPTURE(isa_name(isa));
+        Random random(seed());
+        for (const size_t count : {0, 1, 2, 15, 16, 17, 63, 64, 65, 130, 1000, 4095, 4097}) {
+            CAPTURE(count);
+            for (const Order order : kOrders) {
+                CAPTURE(static_cast<int>(order));
+                const int dks[] = {1, 2, 3, 4, 5, 8, 32};
+                const int dk = dks[pick(random, 0, 6)];
+                CAPTURE(dk);
+                const TestLevel level(random, some_positions(random, count, order), dk, 10);
+                for (int repeat = 0; repeat < 30; ++repeat) {
+                    const uint32_t windows[] = {1, 2, 3, 8, 31, 32, 64, 100, 256, 5000};
+                    check_query(kernels, random, level, dk, windows[pick(random, 0, 9)]);
+                }
+            }
+        }
+    }
+}
+
+TEST_CASE("windows of a large level, whose tree has three heights") {
+    Random random(seed());
+    for (const Order order : kOrders) {
+        CAPTURE(static_cast<int>(order));
+        const TestLevel level(random, some_positions(random, 300000, order), 3, 0);
+        FOR_EACH_ISA(kernels) {
+            CAPTURE(isa_name(isa));
+            for (int repeat = 0; repeat < 15; ++repeat)
+                check_query(kernels, random, level, 3, repeat % 2 == 0 ? 32 : 1);
+        }
+    }
+}
+
+TEST_CASE("the nearest of a list, ties to the larger position, NaN at infinity") {
+    FOR_EACH_ISA(kernels) {
+        CAPTURE(isa_name(isa));
+        Random random(seed());
+        for (int kind = 0; kind < 6; ++kind) {
+            CAPTURE(kind);
+            for (const size_t n : sizes()) {
+                CAPTURE(n);
+                for (const size_t keep :
+                     {size_t{1}, size_t{2}, size_t{7}, size_t{32}, n / 2, n - std::min<size_t>(n, 1), n, n + 1}) {
+                    CAPTURE(keep);
+                    if (keep != 0) check_nearest(kernels, random, n, keep, kind, kPlaces[(n + keep) % 3]);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+// lib/context, lib/cpu/executor, lib/progress and lib/fp_environment.
+#include "context.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cfenv>
+#include <cstring>
+#include <numeric>
+#include <string>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+#include "progress.hpp"
+#include "status.hpp"
+
+namespace {
+
+zeta_context *make(int32_t threads) {
+    zeta_context_params params;
+    zeta_context_params_init(&params);
+    params.threads = threads;
+    zeta_context *context = nullptr;
+    REQUIRE(zeta_context_create(&context, &params) == ZETA_OK);
+    return context;
+}
+
+// Runs a loop inside a loop over `context`; true if every index was met once and scratch was never shared.
+bool nested_loops(zeta_context *context) {
+    const zeta::cpu::Executor &executor = context->executor();
+    std::vector<int> met(40 * 1000);
+    std::vector<std::atomic<int>> inside(size_t(executor.workers()));
+    std::atomic<bool> shared{false};
+    executor.parallel_for(40, 1, [&](size_t begin, size_t end, int worker) {
+        if (inside[size_t(worker)]++ != 0) shared = true;
+        for (size_t i = begin; i < end; ++i)
+            executor.parallel_for(1000, 7, [&, i](size_t from, size_t to, int) {
+                for (size_t j = from; j < to; ++j) ++met[i * 1000 + j];
+            });
+        --inside[size_t(worker)];
+    });
+    for (const int count : met)
+        if (count != 1) return false;
+    return !shared;
+}
+
+int stop_at_half(void *user, double fraction) {
+    *static_cast<double *>(user) = fraction;
+    return fraction >= 0.5;
+}
+
+} // namespace
+
+TEST_CASE("executor: loops meet every index once, in pieces that begin at multiples of the grain") {
+    for (const int32_t threads : {1, 2, 5}) {
+        CAPTURE(threads);
+        zeta_context *context = make(threads);
+        CHECK(zeta_context_threads(context) == threads);
+        CHECK(context->executor().workers() <= threads);
+        CHECK(nested_loops(context));
+        std::atomic<size_t> total{0};
+        std::atomic<bool> aligned{true};
+        context->executor().parallel_for(103, 10, [&](size_t begin, size_t end, int worker) {
+            if (begin % 10 != 0 || end - begin > 10 || worker < 0 || worker >= threads) aligned = false;
+            total += end - begin;
+        });
+        CHECK(total == 103);
+        CHECK(aligned);
+        context->executor().parallel_for(0, 10, [&](size_t, size_t, int) { aligned = false; });
+        CHECK(aligned);
+        zeta_context_destroy(&context);
+        CHECK(context == nullptr);
+    }
+}
+
+TEST_CASE("executor: an error on any thread comes out at the caller with its sentence") {
+    for (const int32_t threads : {1, 3}) {
+        zeta_context *context = make(threads);
+        const zeta_status status = zeta::guarded([&] {
+            context->executor().parallel_for(64, 1, [](size_t begin, size_t, int) {
+                if (begin == 63) zeta::fail(ZETA_ERROR_SHAPE, "piece %d is wrong", 63);
+            });
+        });
+        CHECK(status == ZETA_ERROR_SHAPE);
+        CHECK(std::string(zeta_last_error()) == "piece 63 is wrong");
+        CHECK(nested_loops(context));
+        zeta_context_destroy(&context);
+    }
+}
+
+TEST_CASE("executor: every task rounds to nearest, and the caller's environment comes back") {
+    zeta_context *context = make(3);
+    REQUIRE(std::fesetround(FE_UPWARD) == 0);
+    std::atomic<int> wrong{0};
+    {
+        const zeta::BusyGuard guard = context->enter();
+        context->executor().parallel_for(64, 1,
+                                         [&](size_t, size_t, int) { wrong += std::fegetround() != FE_TONEAREST; });
+    }
+    const int after = std::fegetround();
+    std::fesetround(FE_TONEAREST);
+    CHECK(wrong == 0);
+    CHECK(after == FE_UPWARD);
+    zeta_context_destroy(&context);
+}
+
+TEST_CASE("context: one call at a time, and a child process goes on alone") {
+    zeta_context *context = make(2);
+    CHECK(nested_loops(context));
+    {
+        const zeta::BusyGuard guard = context->enter();
+        CHECK(zeta::guarded([&] { context->enter(); }) == ZETA_ERROR_BUSY);
+        CHECK(std::strlen(zeta_last_error()) > 0);
+        const pid_t child = fork();
+        if (child == 0) {
+            bool sound = false;
+            zeta::guarded([&] {
+                const zeta::BusyGuard again = context->enter(); // the holder is not in this process
+                sound = context->executor().workers() == 1 && nested_loops(context);
+            });
+            zeta_context_destroy(&context);
+            _exit(sound ? 0 : 1);
+        }
+        int status = -1;
+        REQUIRE(waitpid(child, &status, 0) == child);
+        CHECK(status == 0);
+    }
+    CHECK(zeta::guarded([&] { context->enter(); }) == ZETA_OK);
+    zeta_context_destroy(&context);
+}
+
+TEST_CASE("context: memory comes from the hook and goes back to it") {
+    struct Hook {
+        size_t held = 0;
+        bool refuse = false;
+    } hook;
+    zeta_context_params params;
+    zeta_context_params_init(&params);
+    params.threads = 1;
+    params.allocator.user = &hook;
+    params.allocator.allocate = [](void *user, size_t size, size_t alignment) -> void * {
+        auto *self = static_cast<Hook *>(user);
+        if (self->refuse) return nullptr;
+        self->held += size;
+        return std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+    };
+    params.allocator.release = [](void *user, void *block, size_t size) {
+        static_cast<Hook *>(user)->held -= size;
+        std::free(block);
+    };
+    zeta_context *context = nullptr;
+    REQUIRE(zeta_context_create(&context, &params) == ZETA_OK);
+    {
+        zeta::Allocation first = context->allocate(1000);
+        CHECK(first.data() != nullptr);
+        zeta::Allocation second = std::move(first);
+        CHECK(hook.held == 1000);
+        CHECK(context->allocate(0).data() == nullptr);
+    }
+    CHECK(hook.held == 0);
+    hook.refuse = true;
+    CHECK(zeta::guarded([&] { context->allocate(5); }) == ZETA_ERROR_MEMORY);
+    zeta_context_destroy(&context);
+}
+
+TEST_CASE("progress: fractions grow, and a callback that asks to stop cancels") {
+    double seen = 0;
+    zeta::ProgressMeter meter(stop_at_half, &seen, 1000);
+    int steps = 0;
+    const zeta_status status = zeta::guarded([&] {
+        for (; steps < 1000; ++steps) meter.advance(1);
+    });
+    CHECK(status == ZETA_ERROR_CANCELLED);
+    CHECK(seen == doctest::Approx(0.5).epsilon(0.01));
+    CHECK(steps < 520);
+    CHECK(zeta::guarded([&] { meter.advance(1); }) == ZETA_ERROR_CANCELLED);
+}
