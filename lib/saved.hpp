@@ -35,12 +35,12 @@ inline SavedHeader saved_header(const Problem &p, bool given) {
     return h;
 }
 
-// Where the words lie in `saved` (NULL: nowhere). The block may have any alignment: the words start 64-byte aligned.
+// Where the words lie in `saved` (NULL: nowhere): at a fixed distance from its start, so that the block may be copied to
+// another address between forward and backward. It is aligned to 4 bytes.
 inline cpu::Saved saved_words(void *saved, const Problem &p) {
     if (saved == nullptr) return {};
-    const uintptr_t at = (reinterpret_cast<uintptr_t>(saved) + sizeof(SavedHeader) + 63) / 64 * 64;
     const size_t n = size_t(p.batches) * size_t(p.query_heads) * size_t(p.queries);
-    uint32_t *words = reinterpret_cast<uint32_t *>(at);
+    uint32_t *words = reinterpret_cast<uint32_t *>(static_cast<char *>(saved) + sizeof(SavedHeader));
     return {words, words + n};
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Exact selection (spec section 4, `exact`): curve cells, blocks of 16 keys, boxes over them, and distances with the
-// rounding the spec fixes: every lower bound below is computed in the order and rounding of the distances it bounds, so it
-// never exceeds one of them. Blocks, groups and tiles are 16 wide whatever the vectors are.
+// rounding the spec fixes: every lower bound below is computed in the order and rounding of the distances it bounds, so
+// it never exceeds one of them. Blocks, groups and tiles are 16 wide whatever the vectors are.
 #include <cstring>
 
 #include "kernels.hpp"
@@ -43,19 +43,31 @@ HWY_INLINE float float_of(int32_t bits) {
     return x;
 }
 
-HWY_INLINE VI load_bits(const float *p) { return hn::BitCast(I(), hn::LoadU(F(), p)); }
-HWY_INLINE MF float_mask(MI m) { return hn::RebindMask(F(), m); }
-HWY_INLINE MI int_mask(MF m) { return hn::RebindMask(I(), m); }
+HWY_INLINE VI load_bits(const float *p) {
+    return hn::BitCast(I(), hn::LoadU(F(), p));
+}
+HWY_INLINE MF float_mask(MI m) {
+    return hn::RebindMask(F(), m);
+}
+HWY_INLINE MI int_mask(MF m) {
+    return hn::RebindMask(I(), m);
+}
 
 // The kernels below have the number of coordinates as a constant for those the spec names; DK = 0: known at run time.
 #define ZETA_EXACT_DIM(call)                                                                                           \
     switch (dk) {                                                                                                      \
-    case 1: call(1);                                                                                                   \
-    case 2: call(2);                                                                                                   \
-    case 3: call(3);                                                                                                   \
-    case 4: call(4);                                                                                                   \
-    case 8: call(8);                                                                                                   \
-    default: call(0);                                                                                                  \
+    case 1:                                                                                                            \
+        call(1);                                                                                                       \
+    case 2:                                                                                                            \
+        call(2);                                                                                                       \
+    case 3:                                                                                                            \
+        call(3);                                                                                                       \
+    case 4:                                                                                                            \
+        call(4);                                                                                                       \
+    case 8:                                                                                                            \
+        call(8);                                                                                                       \
+    default:                                                                                                           \
+        call(0);                                                                                                       \
     }
 
 // Cells ------------------------------------------------------------------------------------------------------------
@@ -238,8 +250,8 @@ uint32_t open(const float *boxes, const uint32_t *groups, uint32_t n, int dk_, c
                 sum = hn::Add(sum, gap_square(hn::LoadU(d, group + e * kWide + j),
                                               hn::LoadU(d, group + (dk + e) * kWide + j), hn::Set(d, low[e]),
                                               hn::Set(d, high[e])));
-            const MI take = hn::And(int_mask(hn::Le(sum, vradius)),
-                                    hn::Lt(load_bits(group + 2 * dk * kWide + j), vlimit));
+            const MI take =
+                hn::And(int_mask(hn::Le(sum, vradius)), hn::Lt(load_bits(group + 2 * dk * kWide + j), vlimit));
             const VI index = hn::Add(hn::Set(I(), int32_t(groups[i] * kWide + j)), step);
             hn::StoreU(hn::BitCast(U(), hn::Compress(index, take)), U(), children + count);
             count += uint32_t(hn::CountTrue(I(), take));
@@ -337,7 +349,7 @@ uint32_t scan(const float *blocks, const uint32_t *list, uint32_t n, int dk_, co
 }
 
 uint32_t exact_scan(const float *blocks, const uint32_t *list, uint32_t n, int dk, const float *q, float bound,
-                    uint32_t limit, uint32_t *ids, float *distances) {
+                    uint32_t limit, uint32_t *ids, float *distances){
 #define ZETA_CALL(DK) return scan<DK>(blocks, list, n, dk, q, bound, limit, ids, distances)
     ZETA_EXACT_DIM(ZETA_CALL)
 #undef ZETA_CALL
@@ -364,8 +376,10 @@ uint32_t newest_of_ties(const uint32_t *ids, const float *distances, uint32_t pa
             const MI late = hn::Gt(hn::BitCast(I(), hn::LoadU(U(), ids + i)), before);
             count += uint32_t(hn::CountTrue(I(), hn::And(equal, late)));
         }
-        if (count >= need) lo = mid;
-        else hi = mid;
+        if (count >= need)
+            lo = mid;
+        else
+            hi = mid;
         if (count == need) break;
     }
     return lo;
@@ -394,8 +408,10 @@ void exact_cut(uint32_t *ids, float *distances, uint32_t n, uint32_t keep) {
         }
         mid = mid >= hi ? hi - 1 : mid <= lo ? lo + 1 : mid;
         const uint32_t count = count_to(distances, padded, mid);
-        if (count >= keep) hi = mid, within = count;
-        else lo = mid, below = count;
+        if (count >= keep)
+            hi = mid, within = count;
+        else
+            lo = mid, below = count;
     }
     const bool ties = within > keep;
     const int32_t newest = ties ? int32_t(newest_of_ties(ids, distances, padded, hi, keep - below)) : 0;

@@ -19,6 +19,7 @@ constexpr int kTries = 5;             // larger guesses before the sure bound
 constexpr float kAim = 1.4f;          // a guess aims at this many times K keys: fewer misses, longer lists
 constexpr float kLearn = 0.8f;        // weight of the last tile in the guess
 constexpr uint32_t kBlocks = 512;     // and 2 K more that a tile may list; beyond, ties or geometry make lists useless
+constexpr uint32_t kPatience = 2;     // cuts of one query's list before ties are suspected
 constexpr uint32_t kRest = 8;         // tiles searched query by query after one whose lists overflowed
 
 struct Tile {
@@ -100,9 +101,10 @@ uint32_t TileSearch::attempt(const Tile &tile, uint32_t active, uint32_t *few) {
             half |= left & (0u - left);
             left &= left - 1;
         }
-        const uint32_t over = attempt(tile, half, few);
-        return over | attempt(tile, active & ~half, few);
+        const uint32_t first = attempt(tile, half, few);
+        return first | attempt(tile, active & ~half, few);
     }
+    uint32_t over = 0;
     for (uint32_t i = 0; i < kTile; ++i) {
         if ((active >> i & 1) == 0) continue;
         uint32_t picked = 0;
@@ -111,15 +113,16 @@ uint32_t TileSearch::attempt(const Tile &tile, uint32_t active, uint32_t *few) {
             picked += work_.masks[b] >> i & 1;
         }
         start(query(i), tile.limits[i], tile.bounds[i]);
-        scan(work_.picked, picked);
-        if (found() < neighbours_) {
+        if (!scan(work_.picked, picked, kPatience)) {
+            over |= 1u << i;
+        } else if (found() < neighbours_) {
             *few |= 1u << i;
             lists_.count[i] = found();
         } else {
             emit(i, finish());
         }
     }
-    return 0;
+    return over;
 }
 
 // Sure bounds: the K-th distance among the keys around the tile's place.

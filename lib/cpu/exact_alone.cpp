@@ -31,13 +31,17 @@ struct Step {
 
 } // namespace
 
-void ExactSearch::scan(const uint32_t *blocks, uint32_t n) {
+bool ExactSearch::scan(const uint32_t *blocks, uint32_t n, uint32_t patience) {
     for (uint32_t i = 0; i < n; i += kExactWide) {
         const uint32_t count = std::min(kExactWide, n - i);
-        if (found_ + count * kExactWide > work_.room) cut();
+        if (found_ + count * kExactWide > work_.room) {
+            if (patience-- == 0) return false;
+            cut();
+        }
         found_ += kernels_.exact_scan(level_.keys, blocks + i, count, dk_, q_, bound_, limit_, work_.ids + found_,
                                       work_.distances + found_);
     }
+    return true;
 }
 
 // Keeps the K nearest so far; the farthest of them is a bound from now on.

@@ -27,7 +27,8 @@ protected:
         bound_ = bound;
         found_ = 0;
     }
-    void scan(const uint32_t *blocks, uint32_t n);
+    // False: gave up after `patience` cuts.
+    bool scan(const uint32_t *blocks, uint32_t n, uint32_t patience = ~0u);
     uint32_t found() const { return found_; }
     // The K nearest of those found are left in work.ids, work.distances. Returns how many.
     uint32_t finish() {

@@ -12,6 +12,7 @@
 
 #include <tbb/blocked_range.h>
 #include <tbb/global_control.h>
+#include <tbb/info.h>
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
 
@@ -49,10 +50,11 @@ private:
     char sentence_[512] = "";
 };
 
-// oneTBB prints a warning when an arena asks for more threads than the process may run.
+// oneTBB runs no more threads than there are CPUs or the host has allowed, and an arena that asks for more makes it
+// print.
 int possible(int threads) {
-    const size_t most = tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism);
-    return int(std::min(size_t(threads), std::max<size_t>(most, 1)));
+    const size_t allowed = tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism);
+    return std::max(1, std::min({threads, tbb::info::default_concurrency(), int(std::min<size_t>(allowed, 1024))}));
 }
 
 } // namespace

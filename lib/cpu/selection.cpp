@@ -77,10 +77,17 @@ size_t Selection::tiles() const {
     return (unit_.n + kTile - 1) / kTile;
 }
 
-bool Selection::span(size_t tile, WindowQueries::Span *span) const {
-    if (source_ != Source::window) return false;
-    *span = window_.span(tile);
-    return true;
+Selection::Ahead Selection::ahead(size_t tile) const {
+    Ahead ahead;
+    if (source_ != Source::window || tile >= window_.tiles()) return ahead;
+    ahead.query_count = window_.queries(tile, &ahead.queries);
+    const WindowQueries::Span span = window_.span(tile);
+    const simd::Level &level = levels_.level(span.level);
+    const uint32_t margin = uint32_t(problem_->neighbours) * 3 / 4; // of keys whose half may be searched
+    const uint32_t begin = span.begin > margin ? span.begin - margin : 0;
+    ahead.keys = level.position + begin;
+    ahead.key_count = std::min(std::min(span.end + margin, level.count) - begin, 16 * kTile);
+    return ahead;
 }
 
 void Selection::select(const simd::Kernels &kernels, size_t tile, const uint32_t *hints_a, const uint32_t *hints_b,

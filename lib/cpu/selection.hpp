@@ -43,7 +43,12 @@ public:
     void select(const simd::Kernels &kernels, size_t tile, const uint32_t *hints_a, const uint32_t *hints_b,
                 SelectWork &work) const;
     const Levels &levels() const { return levels_; }
-    bool span(size_t tile, WindowQueries::Span *span) const;
+    // What tile `tile` will read, if that is known beforehand (windows): its query rows, and the keys around them.
+    struct Ahead {
+        const uint32_t *queries = nullptr, *keys = nullptr;
+        uint32_t query_count = 0, key_count = 0;
+    };
+    Ahead ahead(size_t tile) const;
 
 private:
     void lay_out(Scratch &scratch, const Unit &unit);

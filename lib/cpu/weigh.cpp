@@ -6,6 +6,29 @@
 #include <limits>
 
 namespace zeta::cpu {
+namespace {
+
+// One distance and one dot product as the kernels make them, for the few rows that are not worth a call.
+float distance_of(const float *q, const float *k, size_t dk) {
+    float sum = 0;
+    for (size_t e = 0; e < dk; ++e) {
+        const float d = q[e] - k[e], square = d * d;
+        sum = e == 0 ? square : sum + square;
+    }
+    return sum;
+}
+
+float dot_of(const float *q, const float *k, size_t dk) {
+    float sum = 0;
+    for (size_t e = 0; e < dk; ++e) {
+        const float product = q[e] * k[e];
+        sum = e == 0 ? product : sum + product;
+    }
+    return sum;
+}
+
+} // namespace
+
 
 void WeighWork::take(Scratch &scratch, const Problem &p) {
     const size_t list = size_t(p.neighbours) + kInlineLocal + 2 * simd::kListPad;
@@ -67,7 +90,8 @@ void Weighed::weigh(const HeadKeys &head, uint32_t query, uint32_t *list_ids, fl
     if (wide.end - wide.begin <= kInlineLocal) {
         const uint32_t local = wide.end - wide.begin;
         for (uint32_t i = 0; i < local; ++i) ids[count + i] = wide.begin + i;
-        kernels.attend_distances(point_, head.k, p.dk, ids + count, local, distances + count);
+        if (local == 1) distances[count] = distance_of(point_, head.k + size_t(wide.begin) * dk, dk);
+        else kernels.attend_distances(point_, head.k, p.dk, ids + count, local, distances + count);
         count += local;
         wide = {0, 0};
     }
@@ -78,11 +102,10 @@ void Weighed::weigh(const HeadKeys &head, uint32_t query, uint32_t *list_ids, fl
         normaliser = exponential(p.score) ? -std::numeric_limits<float>::infinity() : 0.0f;
         return;
     }
-    const uint32_t zero = 0;
     if (has_mean) {
         mean_key = head.mean_key + (p.causal ? size_t(query) * dk : 0);
-        kernels.attend_distances(point_, mean_key, p.dk, &zero, 1, &mean_distance);
-        if (dot) kernels.attend_dots(point_, mean_key, p.dk, &zero, 1, &mean_dot);
+        mean_distance = distance_of(point_, mean_key, dk);
+        if (dot) mean_dot = dot_of(point_, mean_key, dk);
     }
     minimum = 0;
     if (exponential(p.score)) {

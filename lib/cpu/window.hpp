@@ -38,6 +38,12 @@ public:
         uint32_t begin, end;
     };
     Span span(size_t tile) const;
+    // The query rows of a tile; returns how many.
+    uint32_t queries(size_t tile, const uint32_t **rows) const {
+        const At a = at(tile);
+        *rows = query_ + a.begin;
+        return a.count;
+    }
 
 private:
     struct At {

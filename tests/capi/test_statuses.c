@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every status can be reached (ZETA_ERROR_INTERNAL aside, which stands for defects), has its pinned number and its
- * name, and leaves a sentence. */
+ * name, and leaves a sentence. Also: the block that forward saved may be copied elsewhere. */
 #include "call.h"
 
 #include <stdlib.h>
@@ -122,6 +122,23 @@ static void reach_others(zeta_context *context) {
     CHECK_STATUS(busy_status, ZETA_ERROR_BUSY, "");
 }
 
+/* What forward saved may be copied to another address, whatever its alignment beyond 4 bytes. */
+static void move_saved(zeta_context *context) {
+    static uint32_t moved[2 * sizeof call.saved / sizeof(uint32_t)];
+    struct outputs before;
+    int words;
+    call_init(&call, context, SAVED);
+    CHECK_STATUS(call_run(&call, BACKWARD), ZETA_OK, "");
+    before = call.outputs;
+    for (words = 0; words < 16; ++words) {
+        memcpy(moved + words, call.saved, call.backward.saved_size);
+        call.backward.saved = moved + words;
+        call_reset_outputs(&call);
+        CHECK_STATUS(call_run(&call, BACKWARD), ZETA_OK, "");
+        CHECK(memcmp(&before, &call.outputs, sizeof before) == 0);
+    }
+}
+
 void test_statuses(void) {
     zeta_context *context = NULL;
     size_t i;
@@ -135,5 +152,6 @@ void test_statuses(void) {
     CHECK_STATUS(zeta_context_create(&context, NULL), ZETA_OK, "");
     reach_by_tensors(context);
     reach_others(context);
+    move_saved(context);
     zeta_context_destroy(&context);
 }

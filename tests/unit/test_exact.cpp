@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// lib/cpu/exact: against a brute-force search, bit for bit, on inputs chosen to hurt (ties, equal keys, NaN, infinities,
-// drift), for every instruction set present, with and without hints, and for searches that share a work or start afresh.
+// lib/cpu/exact: against a brute-force search, bit for bit, on inputs chosen to hurt (ties, equal keys, NaN,
+// infinities, drift), for every instruction set present, with and without hints, and for searches that share a work or
+// start afresh.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -31,7 +32,20 @@ private:
     const simd::Kernels &kernels_;
 };
 
-enum Mode { gaussian, drift, equal_keys, few_distinct, ascending, descending, clusters, away, lattice, tiny, wild, modes };
+enum Mode {
+    gaussian,
+    drift,
+    equal_keys,
+    few_distinct,
+    ascending,
+    descending,
+    clusters,
+    away,
+    lattice,
+    tiny,
+    wild,
+    modes
+};
 
 struct Case {
     uint32_t n, m, neighbours, first;
@@ -75,8 +89,10 @@ Data make(const Case &c, unsigned seed) {
     fill(data.q, c.n, false);
     fill(data.k, c.m, true);
     for (uint32_t i = 0; i < c.n; ++i) {
-        if (!c.causal) data.limits.push_back(c.m);
-        else data.limits.push_back(std::min(c.m, i + c.m - std::min(c.m, c.n))); // of the positions before the query
+        if (!c.causal)
+            data.limits.push_back(c.m);
+        else
+            data.limits.push_back(std::min(c.m, i + c.m - std::min(c.m, c.n))); // of the positions before the query
     }
     return data;
 }
@@ -96,7 +112,8 @@ using Found = std::vector<std::pair<uint32_t, float>>; // by position
 Found brute(const Case &c, const Data &data, uint32_t i) {
     Found all;
     const float *q = data.q.data() + size_t(i) * c.dk;
-    for (uint32_t j = c.first; j < data.limits[i]; ++j) all.push_back({j, distance(q, &data.k[size_t(j) * c.dk], c.dk)});
+    for (uint32_t j = c.first; j < data.limits[i]; ++j)
+        all.push_back({j, distance(q, &data.k[size_t(j) * c.dk], c.dk)});
     const auto worth = [](float d) { return std::isnan(d) ? INFINITY : d; };
     const auto nearer = [&](const auto &a, const auto &b) {
         return worth(a.second) != worth(b.second) ? worth(a.second) < worth(b.second) : a.first > b.first;
@@ -198,7 +215,8 @@ TEST_CASE("exact: small cases of every kind") {
     for_each_isa([&](const Executor &executor) {
         for (int mode = 0; mode < modes; ++mode) {
             for (int dk : dims) {
-                for (uint32_t n : sizes) check({n, n, neighbours[(n + mode) % 4], 0, dk, true, Mode(mode)}, executor, 5);
+                for (uint32_t n : sizes)
+                    check({n, n, neighbours[(n + mode) % 4], 0, dk, true, Mode(mode)}, executor, 5);
             }
         }
     });
