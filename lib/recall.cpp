@@ -120,6 +120,7 @@ void RecallJob::head(RecallUnit &u, const Unit &unit, int64_t head, int64_t at) 
 
 double RecallJob::finish(float *per_head) const {
     const int64_t outer = p_.key_heads == 0 ? 0 : cpu::unit_count(p_) / p_.key_heads;
+    if (outer == 0 && per_head == nullptr) return 1.0;
     double total = 0;
     for (int64_t h = 0; h < p_.query_heads; ++h) {
         double sum = 0, count = 0;

@@ -64,6 +64,7 @@ zeta_status zeta_forward_scratch_size(zeta_context *context, const zeta_attentio
                                       const zeta_forward_args *args, size_t *size) {
     return guarded([&] {
         size_t *out = checked_size(size);
+        const FpEnvironment environment;
         Context &c = checked_context(context);
         const api::Checked checked = api::check_forward(params, args, nullptr, api::Purpose::size);
         *out = forward_scratch(c, checked.problem, checked.tensors);
@@ -74,6 +75,7 @@ zeta_status zeta_backward_scratch_size(zeta_context *context, const zeta_attenti
                                        const zeta_backward_args *args, size_t *size) {
     return guarded([&] {
         size_t *out = checked_size(size);
+        const FpEnvironment environment;
         Context &c = checked_context(context);
         const api::Checked checked = api::check_backward(params, args, nullptr, api::Purpose::size);
         *out = backward_scratch(c, checked.problem, checked.tensors);
@@ -84,6 +86,7 @@ zeta_status zeta_saved_size(zeta_context *context, const zeta_attention_params *
                             size_t *size) {
     return guarded([&] {
         size_t *out = checked_size(size);
+        const FpEnvironment environment;
         checked_context(context);
         *out = saved_size(api::check_forward(params, args, nullptr, api::Purpose::size).problem);
     });

@@ -75,7 +75,8 @@ void fetch_ahead(const HeadKeys &keys, const Tensors &t, int64_t head, const Sel
         if (keys.mean_key != nullptr && keys.problem->causal) fetch(keys.mean_key + query * dk, point);
         if (keys.problem->causal) fetch(keys.k + size_t(position_of(u, query)) * dk, point);
         fetch(row_pointer(t.out, u.batch, head, u.q_start + query), out);
-        if (keys.problem->local > 0) fetch(row_pointer(t.v, u.batch, u.key_head, u.k_start + position_of(u, query)), value);
+        if (keys.problem->local > 0)
+            fetch(row_pointer(t.v, u.batch, u.key_head, u.k_start + position_of(u, query)), value);
     }
     const uint32_t begin = ahead.key_count * part / kTile, end = ahead.key_count * (part + 1) / kTile;
     for (uint32_t i = begin; i < end; ++i)

@@ -3,8 +3,8 @@
 // time, linear memory.
 //
 // Queries are worked in blocks of kDenseRows positions, keys in chunks of kDenseKeys. A chunk that every position of a
-// block may attend is one matrix product; in any other, each row adds its own keys alone, so that no weight of 0 meets a
-// NaN from the future. Blocks and chunks lie on a fixed grid of positions: a row's bits depend on its past alone.
+// block may attend is one matrix product; in any other, each row adds its own keys alone, so that no weight of 0 meets
+// a NaN from the future. Blocks and chunks lie on a fixed grid of positions: a row's bits depend on its past alone.
 // Sums run in float64: neither long sequences nor values near FLT_MAX need care.
 #pragma once
 
@@ -18,10 +18,10 @@ constexpr size_t kDenseRows = 64, kDenseKeys = 128;
 
 // Per thread.
 struct DenseWork {
-    float *keys = nullptr;                                          // [dk, kDenseKeys + pad] of a chunk
+    float *keys = nullptr;                                           // [dk, kDenseKeys + pad] of a chunk
     float *distances = nullptr, *dots = nullptr, *weights = nullptr; // [kDenseKeys + pad] of a row
-    float *row = nullptr;                                           // [dv]
-    double *values = nullptr;  // [kDenseKeys, dv + 1] of a chunk, and 1
+    float *row = nullptr;                                            // [dv]
+    double *values = nullptr;                                        // [kDenseKeys, dv + 1] of a chunk, and 1
     double *shares = nullptr;  // [kDenseRows, kDenseKeys] weights of a block and chunk
     double *sums = nullptr;    // [kDenseRows, dv + 1] weighted sums of values, and of weights
     float minimum[kDenseRows]; // see dense_minimum

@@ -19,6 +19,7 @@ struct Unit {
 };
 
 inline int64_t unit_count(const Problem &p) {
+    if (p.queries == 0 && p.keys == 0) return 0;
     return (p.sequences > 0 ? p.sequences : p.batches) * p.key_heads;
 }
 

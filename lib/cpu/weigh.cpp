@@ -29,7 +29,6 @@ float dot_of(const float *q, const float *k, size_t dk) {
 
 } // namespace
 
-
 void WeighWork::take(Scratch &scratch, const Problem &p) {
     const size_t list = size_t(p.neighbours) + kInlineLocal + 2 * simd::kListPad;
     weights = scratch.take<float>(list);
@@ -90,8 +89,10 @@ void Weighed::weigh(const HeadKeys &head, uint32_t query, uint32_t *list_ids, fl
     if (wide.end - wide.begin <= kInlineLocal) {
         const uint32_t local = wide.end - wide.begin;
         for (uint32_t i = 0; i < local; ++i) ids[count + i] = wide.begin + i;
-        if (local == 1) distances[count] = distance_of(point_, head.k + size_t(wide.begin) * dk, dk);
-        else kernels.attend_distances(point_, head.k, p.dk, ids + count, local, distances + count);
+        if (local == 1)
+            distances[count] = distance_of(point_, head.k + size_t(wide.begin) * dk, dk);
+        else
+            kernels.attend_distances(point_, head.k, p.dk, ids + count, local, distances + count);
         count += local;
         wide = {0, 0};
     }

@@ -2,7 +2,7 @@
 /* ZETA attention (arXiv 2501.14577), forward and backward.
  *
  * Letters: B batches, H query heads, G key/value heads (H a multiple of G; head h reads key head floor(h G/H)), N query
- * positions, M key positions, dk coordinates of a key (1..32), dv channels of a value (>= 1), K neighbours, W candidates.
+ * positions (at most 2^24 per sequence), M key positions, dk coordinates of a key (1..32), dv channels of a value (>= 1), K neighbours, W candidates.
  * Causal: M >= N and query i stands at position t = i + (M - N).
  *
  * A query attends its K neighbours, the `local` most recent positions (its own included) and, if on, the mean of its
@@ -76,7 +76,8 @@ typedef struct zeta_forward_args {
     const zeta_tensor *out;         /* [B, H, N, dv] type of v */
     const zeta_tensor *normaliser;  /* optional [B, H, N] float32: sum of weights (cauchy, inverse), or its logarithm */
     const zeta_tensor *neighbours;  /* optional [B, H, N, K] int32: ascending positions, -1 for empty slots at the end */
-    void *saved;                    /* optional: what zeta_backward needs, zeta_saved_size() bytes */
+    void *saved;                    /* optional: what zeta_backward needs, zeta_saved_size() bytes, 4-byte
+                                       aligned; may be copied elsewhere in between */
     size_t saved_size;
     void *scratch;                  /* optional: working memory, dead after the call; NULL: from the context's allocator */
     size_t scratch_size;
@@ -130,7 +131,7 @@ ZETA_API zeta_status zeta_select(zeta_context *context, const zeta_attention_par
 /* Attention over given neighbours [B, H, N, K] int32 (K from this tensor; any order, -1 for empty slots at the end), and
  * the local window and mean as params say. Every other entry must be a key the query may search: first <= j < limit of
  * its position (packed: inside its sequence); duplicates count twice. `window` and `select` are not used.
- * args->neighbours must be NULL. @return as zeta_forward, and ZETA_ERROR_ARGUMENT for an entry out of range. */
+ * args->neighbours must be NULL. The size queries fit when params->neighbours is K. @return as zeta_forward, and ZETA_ERROR_ARGUMENT for an entry out of range. */
 ZETA_API zeta_status zeta_attend_neighbours(zeta_context *context, const zeta_attention_params *params,
                                             const zeta_tensor *neighbours, const zeta_forward_args *args);
 ZETA_API zeta_status zeta_attend_neighbours_backward(zeta_context *context, const zeta_attention_params *params,
