@@ -108,12 +108,12 @@ void resolve_sequences(const zeta_attention_params &params, Problem &problem) {
     for (int64_t s = 0; s < problem.sequences; ++s) {
         check_sequence(problem, s);
         if (__builtin_add_overflow(queries, problem.q_lengths[s], &queries) || queries > problem.queries)
-            fail(ZETA_ERROR_SHAPE, "q_lengths[0] to q_lengths[%lld] add up to more than the %lld positions of q",
-                 shown{s}, shown{problem.queries});
+            fail(ZETA_ERROR_SHAPE, "q_lengths[0] to q_lengths[%lld] add up to %lld but q has %lld positions",
+                 shown{s}, shown{queries}, shown{problem.queries});
         if (__builtin_add_overflow(keys, problem.k_lengths[s], &keys) || keys > problem.keys)
-            fail(ZETA_ERROR_SHAPE, "%s[0] to [%lld] add up to more than the %lld positions of k",
+            fail(ZETA_ERROR_SHAPE, "%s[0] to [%lld] add up to %lld but k has %lld positions",
                  params.k_lengths != nullptr ? "k_lengths" : "k_lengths (NULL: as q_lengths)", shown{s},
-                 shown{problem.keys});
+                 shown{keys}, shown{problem.keys});
     }
     if (queries != problem.queries)
         fail(ZETA_ERROR_SHAPE, "q_lengths add up to %lld but q has %lld positions", shown{queries},

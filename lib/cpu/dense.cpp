@@ -9,7 +9,6 @@
 #include <cblas.h>
 
 #include "dense_math.hpp"
-#include "weigh.hpp"
 
 namespace zeta::cpu {
 namespace {
@@ -41,7 +40,7 @@ public:
           width_(size_t(p_.dv) + 1), dot_(p_.score == ZETA_SCORE_DOT) {}
 
     void attend();
-    void finish(int64_t position, const float *mean, float *out, float *normaliser);
+    float finish(int64_t position, const float *mean, float *out);
     int64_t first() const { return first_; } // positions of the block's queries: [first, last)
     int64_t last() const { return last_; }
     int64_t query(int64_t position) const { return position - origin_; }
@@ -212,15 +211,14 @@ void Block::attend() {
     });
 }
 
-// mean: the mean value, if there is one; may be `out`.
-void Block::finish(int64_t position, const float *mean, float *out, float *normaliser) {
+// The output row; returns the normaliser. mean: the mean value, if there is one; may be `out`.
+float Block::finish(int64_t position, const float *mean, float *out) {
     const size_t dv = size_t(p_.dv);
     double *sums = work_.sums + row(position) * width_;
     const Runs all = runs(position, {0, p_.causal ? uint32_t(position) + 1 : u_.m});
     if (all.count() == 0 && !has_mean()) {
-        *normaliser = exponential(p_.score) ? -std::numeric_limits<float>::infinity() : 0.0f;
         std::fill_n(out, dv, 0.0f);
-        return;
+        return exponential(p_.score) ? -std::numeric_limits<float>::infinity() : 0.0f;
     }
     const float minimum = work_.minimum[row(position)];
     if (has_mean()) {
@@ -230,8 +228,8 @@ void Block::finish(int64_t position, const float *mean, float *out, float *norma
         for (size_t c = 0; c < dv; ++c) sums[c] += share * double(mean[c]);
         sums[dv] += share;
     }
-    *normaliser = normaliser_of(p_.score, head_.gamma, minimum, sums[dv]);
     for (size_t c = 0; c < dv; ++c) out[c] = float(sums[c] / sums[dv]);
+    return normaliser_of(p_.score, head_.gamma, minimum, sums[dv]);
 }
 
 } // namespace
@@ -268,7 +266,7 @@ void DenseUnit::run(const Executor &executor, Context &context, ProgressMeter &p
         StageTimer timer(context, Stage::mean);
         mean_keys(executor, key_means_, t.k, unit, p.causal, mean_key_);
     }
-    const bool mean_in_out = p.mean && p.causal && t.out.dtype == ZETA_F32; // mean values wait in the rows of out
+    mean_in_out_ = p.mean && p.causal && t.out.dtype == ZETA_F32;
     for (int64_t i = 0; i < p.heads_per_key(); ++i) {
         const int64_t head = unit.key_head * p.heads_per_key() + i;
         q_.load(executor, t.q, unit.batch, head, unit.q_start, unit.n);
@@ -277,34 +275,39 @@ void DenseUnit::run(const Executor &executor, Context &context, ProgressMeter &p
             const auto to_out = [&](uint32_t query, const float *mean) {
                 std::copy_n(mean, p.dv, t.out.row<float>(unit.batch, head, unit.q_start + query));
             };
-            value_means_.build(executor, t.v, unit, p.causal, mean_in_out ? MeanRows::Each(to_out) : MeanRows::Each());
+            value_means_.build(executor, t.v, unit, p.causal, mean_in_out_ ? MeanRows::Each(to_out) : MeanRows::Each());
         }
         const HeadKeys keys{&executor.kernels(), &p, &unit, q_.data(), k_.data(), p.mean ? mean_key_ : nullptr,
                             p.gamma_of(head)};
-        const int64_t origin = p.causal ? position_of(unit, 0) : 0;
-        const int64_t before = origin / int64_t(kDenseRows);
-        const int64_t blocks = (origin + unit.n - 1) / int64_t(kDenseRows) + 1 - before;
         StageTimer timer(context, Stage::attend);
-        executor.parallel_for(size_t(blocks), 1, [&](size_t begin, size_t end, int worker) {
-            for (size_t index = begin; index < end; ++index) {
-                Block block(keys, t, work[worker], before + int64_t(index));
-                block.attend();
-                for (int64_t position = block.first(); position < block.last(); ++position) {
-                    const int64_t query = block.query(position), i_out = unit.q_start + query;
-                    const bool in_place = t.out.dtype == ZETA_F32;
-                    float *row = in_place ? t.out.row<float>(unit.batch, head, i_out) : work[worker].row;
-                    if (p.mean && unit.m > 0 && !mean_in_out) value_means_.row(executor, uint32_t(query), worker, row);
-                    float normaliser;
-                    block.finish(position, row, row, &normaliser);
-                    if (t.normaliser.present()) *t.normaliser.row<float>(unit.batch, head, i_out) = normaliser;
-                    if (!in_place)
-                        narrow(executor.kernels(), t.out.dtype, row, size_t(p.dv),
-                               row_pointer_out(t.out, unit.batch, head, i_out));
-                }
-                progress.advance(uint64_t(block.last() - block.first()));
-            }
-        });
+        attend(executor, progress, keys, t, head, work);
     }
+}
+
+void DenseUnit::attend(const Executor &executor, ProgressMeter &progress, const HeadKeys &keys, const Tensors &t,
+                       int64_t head, DenseWork *work) const {
+    const Problem &p = *keys.problem;
+    const Unit &u = *keys.unit;
+    const bool in_place = t.out.dtype == ZETA_F32;
+    const int64_t origin = p.causal ? position_of(u, 0) : 0, before = origin / int64_t(kDenseRows);
+    const int64_t blocks = (origin + u.n - 1) / int64_t(kDenseRows) + 1 - before;
+    executor.parallel_for(size_t(blocks), 1, [&](size_t begin, size_t end, int worker) {
+        for (size_t index = begin; index < end; ++index) {
+            Block block(keys, t, work[worker], before + int64_t(index));
+            block.attend();
+            for (int64_t position = block.first(); position < block.last(); ++position) {
+                const int64_t query = block.query(position), i = u.q_start + query;
+                float *row = in_place ? t.out.row<float>(u.batch, head, i) : work[worker].row;
+                if (p.mean && u.m > 0 && !mean_in_out_) value_means_.row(executor, uint32_t(query), worker, row);
+                const float normaliser = block.finish(position, row, row);
+                if (t.normaliser.present()) *t.normaliser.row<float>(u.batch, head, i) = normaliser;
+                if (!in_place)
+                    narrow(executor.kernels(), t.out.dtype, row, size_t(p.dv),
+                           row_pointer_out(t.out, u.batch, head, i));
+            }
+            progress.advance(uint64_t(block.last() - block.first()));
+        }
+    });
 }
 
 } // namespace zeta::cpu

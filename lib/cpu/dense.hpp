@@ -11,6 +11,7 @@
 #include "../context.hpp"
 #include "../progress.hpp"
 #include "mean.hpp"
+#include "weigh.hpp"
 
 namespace zeta::cpu {
 
@@ -37,9 +38,13 @@ public:
              const Unit &unit, DenseWork *work);
 
 private:
+    void attend(const Executor &executor, ProgressMeter &progress, const HeadKeys &keys, const Tensors &t, int64_t head,
+                DenseWork *work) const;
+
     Rows k_, q_;
     MeanRows key_means_, value_means_;
     float *mean_key_ = nullptr; // [n, dk]
+    bool mean_in_out_ = false;  // mean values wait in the rows of out
 };
 
 } // namespace zeta::cpu
