@@ -99,8 +99,10 @@ void ForwardUnit::take(Scratch &scratch, const Executor &executor, const Problem
     mean_key_ = scratch.take<float>((p.causal ? size_t(unit.n) : 1) * size_t(p.dk));
     const uintptr_t mark = scratch.mark();
     key_means_.take(scratch, executor, t.k, unit, p.causal, false);
+    const uintptr_t end = scratch.mark();
     scratch.restore(mark); // the sums of keys are done with before those of values begin
     value_means_.take(scratch, executor, t.v, unit, p.causal, t.out.dtype != ZETA_F32);
+    scratch.restore(std::max(end, scratch.mark())); // what follows lies behind both
 }
 
 void ForwardUnit::run(const Executor &executor, Context &context, ProgressMeter &progress, const Problem &p,

@@ -39,8 +39,10 @@ void BackwardUnit::take(Scratch &scratch, const Executor &executor, const Proble
         mean_key_grad_ = scratch.take<float>(n * dk);
         const uintptr_t mark = scratch.mark();
         key_means_.take(scratch, executor, t.k, unit, p.causal, false);
-        scratch.restore(mark);
+        const uintptr_t end = scratch.mark();
+        scratch.restore(mark); // the sums of keys are done with before those of values begin
         value_means_.take(scratch, executor, t.v, unit, p.causal, false);
+        scratch.restore(std::max(end, scratch.mark())); // what follows lies behind both
     }
     gamma_ = scratch.take<double>(n);
     key_grad_ = scratch.take<double>(m * dk);
