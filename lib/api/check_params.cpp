@@ -104,9 +104,9 @@ void resolve_sequences(const zeta_attention_params &params, Problem &problem) {
     if (problem.batches != 1)
         fail(ZETA_ERROR_SHAPE, "sequences is %lld but q has %lld batches: packed sequences need exactly 1",
              shown{problem.sequences}, shown{problem.batches});
+    for (int64_t s = 0; s < problem.sequences; ++s) check_sequence(problem, s);
     int64_t queries = 0, keys = 0;
     for (int64_t s = 0; s < problem.sequences; ++s) {
-        check_sequence(problem, s);
         if (__builtin_add_overflow(queries, problem.q_lengths[s], &queries) || queries > problem.queries)
             fail(ZETA_ERROR_SHAPE, "q_lengths[0] to q_lengths[%lld] add up to %lld but q has %lld positions",
                  shown{s}, shown{queries}, shown{problem.queries});

@@ -116,7 +116,8 @@ typename Attention<Real>::Weighted Attention<Real>::weigh(const Query &query,
     bool has_nan = false;
     for (const Candidate &candidate : result.candidates) {
         has_nan = has_nan || std::isnan(candidate.distance) ||
-                  (options_.score == Score::dot && (std::isnan(candidate.product) || candidate.product == kInfinity));
+                  (options_.score == Score::dot && candidate.distance < kInfinity &&
+                   (std::isnan(candidate.product) || candidate.product == kInfinity));
         if (candidate.distance < smallest) smallest = candidate.distance;
         if (candidate.distance < kInfinity) largest = std::max(largest, candidate.product);
     }
