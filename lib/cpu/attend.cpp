@@ -21,19 +21,22 @@ ValuesKernel values_kernel(const simd::Kernels &kernels, int32_t dtype) {
     }
 }
 
-// Whether no element is infinite or NaN: by exponents, since a sum of floats is a chain of waits.
-bool finite(const float *row, size_t n) {
-    uint32_t worst = 0;
+// Whether every element is 0 or neither near float32's smallest numbers, where each step of a sum would lose bits, nor
+// infinite or NaN. By exponents, since a sum of floats is a chain of waits.
+bool in_range(const float *row, size_t n) {
+    uint32_t outside = 0;
     for (size_t c = 0; c < n; ++c) {
         uint32_t bits;
         std::memcpy(&bits, row + c, sizeof bits);
-        worst |= ((bits & 0x7fffffffu) + 0x00800000u) & 0x80000000u;
+        bits &= 0x7fffffffu;
+        outside |= (bits + 0x00800000u) & 0x80000000u;
+        outside |= ((bits - 1) & 0xff000000u) == 0 ? 1 : 0; // below 2^-125
     }
-    return worst == 0;
+    return outside == 0;
 }
 
 // The weighted sum again in float64, for rows whose float32 partial sums left the range although values near FLT_MAX
-// have a mean that does not, and for rows with true NaN or infinities, which come out the same.
+// have a mean that does not, for denormal values, and for rows with true NaN or infinities, which come out the same.
 void attend_wide_range(const HeadKeys &keys, const Tensors &t, const Weighed &w, const float *mean_value,
                        WeighWork &work, size_t dv, float *row) {
     const Unit &u = *keys.unit;
@@ -61,11 +64,12 @@ void attend_wide_range(const HeadKeys &keys, const Tensors &t, const Weighed &w,
     }
 }
 
-// Asks for both ends and every line between of a row.
+// Asks for every line of a row. A function of prefetches alone is free of effects to GCC, which
+// then drops the calls: the empty asm is the effect that keeps them.
 void fetch(const void *row, size_t bytes) {
-    const char *p = static_cast<const char *>(row);
-    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i);
-    __builtin_prefetch(p + bytes - 1);
+    __asm__ volatile("");
+    const char *p = static_cast<const char *>(row), *end = p + bytes;
+    for (p -= reinterpret_cast<uintptr_t>(p) % 64; p < end; p += 64) __builtin_prefetch(p);
 }
 
 // A sixteenth of the rows that the next tile will read: without this every row is a cache miss waited for.
@@ -83,8 +87,8 @@ void fetch_ahead(const HeadKeys &keys, const Tensors &t, int64_t head, const Sel
         if (keys.problem->local > 0)
             fetch(row_pointer(t.v, u.batch, u.key_head, u.k_start + position_of(u, query)), value);
     }
-    const uint32_t begin = ahead.key_count * part / kTile, end = ahead.key_count * (part + 1) / kTile;
-    for (uint32_t i = begin; i < end; ++i)
+    const uint32_t share = (ahead.key_count + kTile - 1) / kTile;
+    for (uint32_t i = part * share; i < std::min((part + 1) * share, ahead.key_count); ++i)
         fetch(row_pointer(t.v, u.batch, u.key_head, u.k_start + ahead.keys[i]), value);
 }
 
@@ -142,6 +146,7 @@ void ForwardUnit::head(const Executor &executor, Context &context, ProgressMeter
             selection_.select(executor.kernels(), tile, nullptr, nullptr, mine.select);
             Lists &lists = mine.select.lists;
             const Selection::Ahead ahead = tile + 1 < end ? selection_.ahead(tile + 1) : Selection::Ahead();
+            for (uint32_t i = 0; i < lists.queries; ++i) weigh(keys, t, head, i, mine);
             for (uint32_t i = 0; i < lists.queries; ++i) {
                 fetch_ahead(keys, t, head, ahead, i);
                 if (save_a != nullptr) {
@@ -155,11 +160,8 @@ void ForwardUnit::head(const Executor &executor, Context &context, ProgressMeter
     });
 }
 
-void ForwardUnit::attend(const Executor &executor, const HeadKeys &keys, const Tensors &t, int64_t head, uint32_t slot,
-                         int worker, AttendWork &work) const {
-    const Problem &p = *keys.problem;
+void ForwardUnit::weigh(const HeadKeys &keys, const Tensors &t, int64_t head, uint32_t slot, AttendWork &work) const {
     const Unit &u = *keys.unit;
-    const size_t dv = size_t(p.dv);
     Lists &lists = work.select.lists;
     const uint32_t query = lists.query[slot];
     if (t.neighbours.present()) {
@@ -167,33 +169,38 @@ void ForwardUnit::attend(const Executor &executor, const HeadKeys &keys, const T
         const uint32_t *ids = lists.ids_of(slot);
         for (uint32_t i = 0; i < lists.count[slot]; ++i) out[i] = int32_t(ids[i] + u.k_start);
         std::sort(out, out + lists.count[slot]);
-        std::fill(out + lists.count[slot], out + p.neighbours, -1);
+        std::fill(out + lists.count[slot], out + keys.problem->neighbours, -1);
     }
-    Weighed w;
-    w.weigh(keys, query, lists.ids_of(slot), lists.distances_of(slot), lists.count[slot], work.weigh);
+    Weighed &w = work.weighed[slot];
+    w.weigh(keys, query, lists.ids_of(slot), lists.distances_of(slot), lists.count[slot], slot, work.weigh);
     if (t.normaliser.present()) *t.normaliser.row<float>(u.batch, head, u.q_start + query) = w.normaliser;
+}
 
-    float *out = t.out.dtype == ZETA_F32 ? t.out.row<float>(u.batch, head, u.q_start + query) : work.row;
+void ForwardUnit::attend(const Executor &executor, const HeadKeys &keys, const Tensors &t, int64_t head, uint32_t slot,
+                         int worker, AttendWork &work) const {
+    const Unit &u = *keys.unit;
+    const size_t dv = size_t(keys.problem->dv);
+    const uint32_t query = work.select.lists.query[slot];
+    const Weighed &w = work.weighed[slot];
+    void *out = row_pointer_out(t.out, u.batch, head, u.q_start + query);
+    const float *mean = mean_in_out_ ? static_cast<const float *>(out) : work.mean;
+    float *row = work.row;
     if (w.empty || !w.has_mean) {
-        std::fill_n(out, dv, 0.0f);
+        std::fill_n(row, dv, 0.0f);
     } else {
-        if (mean_in_out_)
-            std::copy_n(out, dv, work.mean);
-        else
-            value_means_.row(executor, query, worker, work.mean);
-        for (size_t c = 0; c < dv; ++c) out[c] = w.mean_weight * work.mean[c];
+        if (!mean_in_out_) value_means_.row(executor, query, worker, work.mean);
+        for (size_t c = 0; c < dv; ++c) row[c] = w.mean_weight * mean[c];
     }
     const ValuesKernel values = values_kernel(*keys.kernels, t.v.dtype);
     const void *v = row_pointer(t.v, u.batch, u.key_head, u.k_start);
     const size_t stride = size_t(t.v.row_stride);
-    values(w.ids, w.weights, w.count, v, stride, dv, out);
+    values(w.ids, w.weights, w.count, v, stride, dv, row);
     for (uint32_t b = w.wide.begin; b < w.wide.end; b += kSlice) {
         const uint32_t n = w.slice(b, work.weigh);
-        values(work.weigh.slice_ids, work.weigh.slice_weights, n, v, stride, dv, out);
+        values(work.weigh.slice_ids, work.weigh.slice_weights, n, v, stride, dv, row);
     }
-    if (!w.empty && !finite(out, dv)) attend_wide_range(keys, t, w, work.mean, work.weigh, dv, out);
-    if (t.out.dtype != ZETA_F32)
-        narrow(*keys.kernels, t.out.dtype, out, dv, row_pointer_out(t.out, u.batch, head, u.q_start + query));
+    if (!w.empty && !in_range(row, dv)) attend_wide_range(keys, t, w, mean, work.weigh, dv, row);
+    narrow(*keys.kernels, t.out.dtype, row, dv, out);
 }
 
 } // namespace zeta::cpu

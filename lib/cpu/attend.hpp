@@ -13,11 +13,12 @@ namespace zeta::cpu {
 struct AttendWork {
     SelectWork select;
     WeighWork weigh;
+    Weighed weighed[kTile];
     float *row = nullptr, *mean = nullptr; // [dv]
 
     void take(Scratch &scratch, const Problem &p, Source source) {
         select.take(scratch, p, source);
-        weigh.take(scratch, p);
+        weigh.take(scratch, p, kTile);
         row = scratch.take<float>(size_t(p.dv));
         mean = scratch.take<float>(size_t(p.dv));
     }
@@ -42,6 +43,7 @@ public:
 private:
     void head(const Executor &executor, Context &context, ProgressMeter &progress, const Problem &p, const Tensors &t,
               const Unit &unit, int64_t head, const Saved &saved, AttendWork *work);
+    void weigh(const HeadKeys &keys, const Tensors &t, int64_t head, uint32_t slot, AttendWork &work) const;
     void attend(const Executor &executor, const HeadKeys &keys, const Tensors &t, int64_t head, uint32_t slot,
                 int worker, AttendWork &work) const;
 

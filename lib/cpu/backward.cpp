@@ -17,7 +17,7 @@ void BackwardWork::take(Scratch &scratch, const Problem &p, Source source) {
     const size_t list = size_t(p.neighbours) + kInlineLocal + 2 * simd::kListPad;
     const size_t slice = p.local > int64_t(kInlineLocal) ? kSlice + simd::kListPad : 0;
     select.take(scratch, p, source);
-    weigh.take(scratch, p);
+    weigh.take(scratch, p, 1);
     g = scratch.take<float>(size_t(p.dv));
     reference = scratch.take<float>(size_t(p.dv));
     products = scratch.take<float>(std::max(list, slice));

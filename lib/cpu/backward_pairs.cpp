@@ -95,7 +95,7 @@ void BackwardUnit::gather(const Call &c, const HeadKeys &keys, int64_t head, uin
     Lists &lists = work.select.lists;
     const uint32_t query = lists.query[slot];
     Weighed w;
-    w.weigh(keys, query, lists.ids_of(slot), lists.distances_of(slot), lists.count[slot], work.weigh);
+    w.weigh(keys, query, lists.ids_of(slot), lists.distances_of(slot), lists.count[slot], 0, work.weigh);
     pairs.query = query;
     pairs.count = w.count;
     std::copy_n(w.ids, w.count, pairs.ids);

@@ -84,9 +84,13 @@ Selection::Ahead Selection::ahead(size_t tile) const {
     const WindowQueries::Span span = window_.span(tile);
     const simd::Level &level = levels_.level(span.level);
     const uint32_t margin = uint32_t(problem_->neighbours) * 3 / 4; // of keys whose half may be searched
-    const uint32_t begin = span.begin > margin ? span.begin - margin : 0;
+    uint32_t begin = span.begin > margin ? span.begin - margin : 0;
+    if (tile > 0) { // less what the tile before has asked for
+        const WindowQueries::Span before = window_.span(tile - 1);
+        if (before.level == span.level) begin = std::max(begin, std::min(before.end, span.end) + margin);
+    }
     ahead.keys = level.position + begin;
-    ahead.key_count = std::min(std::min(span.end + margin, level.count) - begin, 16 * kTile);
+    ahead.key_count = std::min(std::max(std::min(span.end + margin, level.count), begin) - begin, 16 * kTile);
     return ahead;
 }
 

@@ -29,10 +29,10 @@ float dot_of(const float *q, const float *k, size_t dk) {
 
 } // namespace
 
-void WeighWork::take(Scratch &scratch, const Problem &p) {
-    const size_t list = size_t(p.neighbours) + kInlineLocal + 2 * simd::kListPad;
-    weights = scratch.take<float>(list);
-    dots = scratch.take<float>(list);
+void WeighWork::take(Scratch &scratch, const Problem &p, size_t lists) {
+    stride = size_t(p.neighbours) + kInlineLocal + 2 * simd::kListPad;
+    weights = scratch.take<float>(lists * stride);
+    dots = scratch.take<float>(lists * stride);
     const size_t slice = p.local > int64_t(kInlineLocal) ? kSlice + simd::kListPad : 0;
     slice_ids = scratch.take<uint32_t>(slice);
     slice_distances = scratch.take<float>(slice);
@@ -73,7 +73,7 @@ float normaliser_of(int score, float gamma, float minimum, double sum) {
 }
 
 void Weighed::weigh(const HeadKeys &head, uint32_t query, uint32_t *list_ids, float *list_distances,
-                    uint32_t neighbours, WeighWork &work) {
+                    uint32_t neighbours, uint32_t slot, WeighWork &work) {
     head_ = &head;
     const Problem &p = *head.problem;
     const simd::Kernels &kernels = *head.kernels;
@@ -82,8 +82,8 @@ void Weighed::weigh(const HeadKeys &head, uint32_t query, uint32_t *list_ids, fl
     point_ = head.q + size_t(query) * dk;
     ids = list_ids;
     distances = list_distances;
-    dots = work.dots;
-    weights = work.weights;
+    dots = work.dots + slot * work.stride;
+    weights = work.weights + slot * work.stride;
     count = neighbours;
     wide = local_of(p, *head.unit, query);
     if (wide.end - wide.begin <= kInlineLocal) {
@@ -103,37 +103,35 @@ void Weighed::weigh(const HeadKeys &head, uint32_t query, uint32_t *list_ids, fl
         normaliser = exponential(p.score) ? -std::numeric_limits<float>::infinity() : 0.0f;
         return;
     }
+    uint32_t list = count; // entries that weigh in: the mean's comes last
     if (has_mean) {
         mean_key = head.mean_key + (p.causal ? size_t(query) * dk : 0);
-        mean_distance = distance_of(point_, mean_key, dk);
-        if (dot) mean_dot = dot_of(point_, mean_key, dk);
+        mean_distance = distances[list] = distance_of(point_, mean_key, dk);
+        if (dot) mean_dot = dots[list] = dot_of(point_, mean_key, dk);
+        ++list;
     }
     minimum = 0;
     if (exponential(p.score)) {
-        minimum = kernels.attend_minimum(p.score, distances, dots, count);
+        minimum = kernels.attend_minimum(p.score, distances, dots, list);
         for (uint32_t b = wide.begin; b < wide.end; b += kSlice) {
             const uint32_t n = fetch(b, work);
             minimum = std::min(minimum, kernels.attend_minimum(p.score, work.slice_distances, work.slice_dots, n));
         }
-        if (has_mean) minimum = std::min(minimum, kernels.attend_minimum(p.score, &mean_distance, &mean_dot, 1));
     }
-    sum_ = kernels.attend_weights(p.score, head.gamma, minimum, distances, dots, count, weights);
+    sum_ = kernels.attend_weights(p.score, head.gamma, minimum, distances, dots, list, weights);
     for (uint32_t b = wide.begin; b < wide.end; b += kSlice) {
         const uint32_t n = fetch(b, work);
         sum_ += kernels.attend_weights(p.score, head.gamma, minimum, work.slice_distances, work.slice_dots, n,
                                        work.slice_weights);
     }
-    if (has_mean)
-        sum_ += kernels.attend_weights(p.score, head.gamma, minimum, &mean_distance, &mean_dot, 1, &mean_weight);
     normaliser = normaliser_of(p.score, head.gamma, minimum, sum_);
     const float scale = 1.0f / sum_;
     if (scale < std::numeric_limits<float>::infinity() && sum_ < std::numeric_limits<float>::infinity()) {
-        for (uint32_t i = 0; i < count; ++i) weights[i] *= scale;
-        mean_weight *= scale;
+        for (uint32_t i = 0; i < list; ++i) weights[i] *= scale;
     } else { // the sum is 0, denormal, infinite or NaN: the division says what the row is
-        for (uint32_t i = 0; i < count; ++i) weights[i] /= sum_;
-        mean_weight /= sum_;
+        for (uint32_t i = 0; i < list; ++i) weights[i] /= sum_;
     }
+    if (has_mean) mean_weight = weights[count];
 }
 
 } // namespace zeta::cpu

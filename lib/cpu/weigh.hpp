@@ -16,11 +16,12 @@ constexpr uint32_t kSlice = 256;
 
 // Per thread.
 struct WeighWork {
-    float *weights = nullptr, *dots = nullptr; // [K + kInlineLocal + pad] of the list
+    float *weights = nullptr, *dots = nullptr; // [lists, stride] of lists weighed and not yet done with
+    size_t stride = 0;                         // K + kInlineLocal + pad
     uint32_t *slice_ids = nullptr;             // [kSlice + pad] ... of a slice of local positions
     float *slice_distances = nullptr, *slice_dots = nullptr, *slice_weights = nullptr;
 
-    void take(Scratch &scratch, const Problem &p);
+    void take(Scratch &scratch, const Problem &p, size_t lists);
 };
 
 // What is the same for all queries of a head.
@@ -35,8 +36,10 @@ struct HeadKeys {
 
 class Weighed {
 public:
-    // Weighs query row `query` with `count` neighbours in ids and distances, which have room for kInlineLocal more.
-    void weigh(const HeadKeys &head, uint32_t query, uint32_t *ids, float *distances, uint32_t count, WeighWork &work);
+    // Weighs query row `query` with `count` neighbours in ids and distances, which have room for kInlineLocal + 1 more.
+    // Weights go to list `slot` of work.
+    void weigh(const HeadKeys &head, uint32_t query, uint32_t *ids, float *distances, uint32_t count, uint32_t slot,
+               WeighWork &work);
 
     // The list: neighbours and, if few, the local positions. Weights are p = s / sum s.
     uint32_t count = 0;
