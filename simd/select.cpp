@@ -24,6 +24,15 @@ HWY_INLINE uint32_t last_set(uint64_t bits) {
     return uint32_t(63 - hwy::Num0BitsAboveMS1Bit_Nonzero64(bits));
 }
 
+// Highway's count is a call of a library function where the build's baseline lacks the instruction.
+HWY_INLINE uint32_t count_set(uint64_t bits) {
+#if HWY_ARCH_X86_64 && HWY_TARGET <= HWY_AVX2
+    return uint32_t(_mm_popcnt_u64(bits));
+#else
+    return uint32_t(hwy::PopCount(bits));
+#endif
+}
+
 // Index of the k-th set bit of a word that has more than k.
 HWY_INLINE uint32_t nth_set(uint64_t bits, uint32_t k) {
 #if HWY_ARCH_X86_64 && HWY_TARGET <= HWY_AVX2 && !defined(HWY_DISABLE_BMI2_FMA)
@@ -31,7 +40,7 @@ HWY_INLINE uint32_t nth_set(uint64_t bits, uint32_t k) {
 #else
     uint32_t at = 0;
     for (uint32_t width = 32; width != 0; width /= 2) {
-        const uint32_t lower = uint32_t(hwy::PopCount(bits & low_bits(width)));
+        const uint32_t lower = count_set(bits & low_bits(width));
         if (k < lower) continue;
         k -= lower;
         at += width;
@@ -107,7 +116,7 @@ HWY_INLINE Side walk_back(const Level &level, uint32_t rank, uint32_t limit, uin
     uint64_t bits = bits_below(level.position + size_t(block) * 64, limit) & low_bits(rank & 63);
     for (;;) {
         if (bits != 0) {
-            const uint32_t here = uint32_t(hwy::PopCount(bits));
+            const uint32_t here = count_set(bits);
             if (side.found == 0) side.near = block * 64 + last_set(bits);
             if (side.found + here >= wanted) {
                 side.far = block * 64 + nth_set(bits, side.found + here - wanted);
@@ -137,7 +146,7 @@ HWY_INLINE Side walk_on(const Level &level, uint32_t rank, uint32_t limit, uint3
     uint64_t bits = bits_below(level.position + size_t(block) * 64, limit) & ~low_bits(rank & 63);
     for (;;) {
         if (bits != 0) {
-            const uint32_t here = uint32_t(hwy::PopCount(bits));
+            const uint32_t here = count_set(bits);
             if (side.found == 0) side.near = block * 64 + first_set(bits);
             if (side.found + here >= wanted) {
                 side.far = block * 64 + nth_set(bits, wanted - side.found - 1);

@@ -3,6 +3,8 @@
 // and select + attend over tiles. While one tile does its sums, the rows the next one will read are fetched.
 #include "attend.hpp"
 
+#include "fetch.hpp"
+
 #include <cstring>
 
 namespace zeta::cpu {
@@ -62,14 +64,6 @@ void attend_wide_range(const HeadKeys &keys, const Tensors &t, const Weighed &w,
         }
         row[c] = float(sum / weights); // the weights' sum is 1 but for rounding, which at FLT_MAX would overflow
     }
-}
-
-// Asks for every line of a row. A function of prefetches alone is free of effects to GCC, which
-// then drops the calls: the empty asm is the effect that keeps them.
-void fetch(const void *row, size_t bytes) {
-    __asm__ volatile("");
-    const char *p = static_cast<const char *>(row), *end = p + bytes;
-    for (p -= reinterpret_cast<uintptr_t>(p) % 64; p < end; p += 64) __builtin_prefetch(p);
 }
 
 // A sixteenth of the rows that the next tile will read: without this every row is a cache miss waited for.

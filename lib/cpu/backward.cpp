@@ -4,6 +4,7 @@
 #include "backward.hpp"
 
 #include "backward_call.hpp"
+#include "fetch.hpp"
 
 namespace zeta::cpu {
 namespace {
@@ -91,6 +92,28 @@ void BackwardUnit::run(const Executor &executor, Context &context, ProgressMeter
     finish_keys(c);
 }
 
+void BackwardUnit::fetch_ahead(const Call &c, const HeadKeys &keys, int64_t head, const Selection::Ahead &ahead) {
+    const size_t dk = size_t(c.p.dk), point = dk * sizeof(float);
+    for (uint32_t i = 0; i < ahead.query_count; ++i) {
+        const uint32_t query = ahead.queries[i];
+        fetch(keys.q + query * dk, point);
+        fetch_row(c.t.grad_out, c.unit.batch, head, c.unit.q_start + query);
+        if (!c.p.causal) continue;
+        if (keys.mean_key != nullptr) fetch(keys.mean_key + query * dk, point);
+        const int64_t position = position_of(c.unit, query);
+        fetch(keys.k + size_t(position) * dk, point);
+        fetch_row(c.t.v, c.unit.batch, c.unit.key_head, c.unit.k_start + position);
+        if (c.t.grad_v.present()) fetch_row(c.t.grad_v, c.unit.batch, c.unit.key_head, c.unit.k_start + position);
+    }
+    for (uint32_t i = 0; i < ahead.key_count; ++i) {
+        const uint32_t key = ahead.keys[i];
+        fetch(keys.k + key * dk, point);
+        fetch(key_grad_ + key * dk, dk * sizeof(double));
+        fetch_row(c.t.v, c.unit.batch, c.unit.key_head, c.unit.k_start + key);
+        if (c.t.grad_v.present()) fetch_row(c.t.grad_v, c.unit.batch, c.unit.key_head, c.unit.k_start + key);
+    }
+}
+
 void BackwardUnit::head(const Call &c, int64_t head, const Channels &channels) {
     q_.load(c.executor, c.t.q, c.unit.batch, head, c.unit.q_start, c.unit.n);
     selection_.build_queries(c.executor, c.context, q_.data());
@@ -114,6 +137,7 @@ void BackwardUnit::head(const Call &c, int64_t head, const Channels &channels) {
             BackwardWork &work = c.work[worker];
             for (size_t i = begin; i < end; ++i) {
                 selection_.select(c.executor.kernels(), start + i, hints_a, hints_b, work.select);
+                fetch_ahead(c, keys, head, selection_.ahead(start + i + 1));
                 for (uint32_t s = 0; s < kTile; ++s) {
                     Pairs &pairs = pairs_[i * kTile + s];
                     pairs.count = 0;

@@ -44,6 +44,7 @@ private:
         bool first; // the pass that also does everything but dL/dv
     };
     void head(const Call &c, int64_t head, const Channels &channels);
+    void fetch_ahead(const Call &c, const HeadKeys &keys, int64_t head, const Selection::Ahead &ahead);
     void prepare_mean_products(const Call &c, int64_t head);
     void gather(const Call &c, const HeadKeys &keys, int64_t head, uint32_t slot, const Channels &channels,
                 BackwardWork &work, Pairs &pairs);

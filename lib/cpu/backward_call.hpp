@@ -33,4 +33,14 @@ inline const float *gradient_row(const simd::Kernels &kernels, const Tensors &t,
     return buffer;
 }
 
+// In float64, on eight running sums: one would wait for itself at every addition.
+inline double dot_product(const float *a, const float *b, size_t n) {
+    double sums[8] = {};
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        for (size_t j = 0; j < 8; ++j) sums[j] += double(a[i + j]) * double(b[i + j]);
+    for (; i < n; ++i) sums[i % 8] += double(a[i]) * double(b[i]);
+    return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+}
+
 } // namespace zeta::cpu

@@ -12,13 +12,13 @@ void BackwardUnit::prepare_mean_products(const Call &c, int64_t head) {
         double sum = 0;
         if (c.t.grad_out.dtype == ZETA_F32) {
             const float *g = static_cast<const float *>(p);
-            for (size_t d = 0; d < dv; ++d) sum += double(g[d]) * double(mean[d]);
+            sum = dot_product(g, mean, dv);
         } else {
             float g[64];
             for (size_t d = 0; d < dv; d += 64) {
                 const size_t n = std::min<size_t>(64, dv - d);
                 widen(c.executor.kernels(), c.t.grad_out.dtype, static_cast<const uint16_t *>(p) + d, n, g);
-                for (size_t e = 0; e < n; ++e) sum += double(g[e]) * double(mean[d + e]);
+                sum += dot_product(g, mean + d, n);
             }
         }
         mean_product_[i] = sum;

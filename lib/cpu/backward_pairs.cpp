@@ -22,7 +22,7 @@ ProductsKernel products_kernel(const simd::Kernels &kernels, int32_t dtype) {
     }
 }
 
-// d ln s / dD, or for dot d ln s / d(q.k) (spec section 5).
+// d ln s / dD, or for dot d ln s / d(q.k) (spec section 5); cauchy has its own way below.
 float slope(int score, float gamma, float distance) {
     switch (score) {
     case ZETA_SCORE_CAUCHY:
@@ -60,29 +60,31 @@ double gamma_slope(int score, double gamma, double distance, double dot, double 
 struct Query {
     const Problem *p;
     const float *point;
-    float gamma, minimum;
+    float gamma, minimum, normaliser;
     double mean_product; // sum of p <g, v - reference>
     double grad[ZETA_MAX_DK] = {}, grad_gamma = 0;
 
     float add(float weight, double product, float distance, float dot, const float *key) {
         if (std::isinf(distance)) return 0.0f; // its weight is 0
         const double e = double(weight) * (product - mean_product);
-        grad_gamma += e * gamma_slope(p->score, gamma, distance, dot, minimum);
         const bool dots = p->score == ZETA_SCORE_DOT;
+        double change;                       // dL/dD, or for dot dL/d(q.k)
+        if (p->score == ZETA_SCORE_CAUCHY) { // both slopes are multiples of s, which is at hand: no division
+            const double s = double(weight) * double(normaliser);
+            grad_gamma -= e * 2.0 * double(gamma) * s;
+            change = -e * s;
+        } else {
+            grad_gamma += e * gamma_slope(p->score, gamma, distance, dot, minimum);
+            change = e * double(slope(p->score, gamma, distance));
+        }
         if (!dots && distance == 0.0f) return 0.0f; // nothing flows where D = 0
-        const float coefficient = float(e * double(slope(p->score, gamma, distance)));
+        const float coefficient = float(change);
         for (int d = 0; d < p->dk; ++d)
             grad[d] +=
                 dots ? double(coefficient) * double(key[d]) : 2.0 * double(coefficient) * double(point[d] - key[d]);
         return coefficient;
     }
 };
-
-double dot_product(const float *a, const float *b, size_t n) {
-    double sum = 0;
-    for (size_t i = 0; i < n; ++i) sum += double(a[i]) * double(b[i]);
-    return sum;
-}
 
 } // namespace
 
@@ -127,7 +129,7 @@ void BackwardUnit::gather(const Call &c, const HeadKeys &keys, int64_t head, uin
     }
     gamma_[query] = 0;
     if (p.mean) std::fill_n(mean_key_grad_ + query * dk, dk, 0.0f);
-    Query own{&p, keys.q + size_t(query) * dk, keys.gamma, w.minimum, 0.0};
+    Query own{&p, keys.q + size_t(query) * dk, keys.gamma, w.minimum, w.normaliser, 0.0};
     if (!w.empty) {
         const uint32_t first = w.count > 0 ? w.ids[0] : w.wide.begin;
         if (w.count > 0 || w.wide.begin != w.wide.end)

@@ -83,7 +83,7 @@ Selection::Ahead Selection::ahead(size_t tile) const {
     ahead.query_count = window_.queries(tile, &ahead.queries);
     const WindowQueries::Span span = window_.span(tile);
     const simd::Level &level = levels_.level(span.level);
-    const uint32_t margin = uint32_t(problem_->neighbours) * 3 / 4; // of keys whose half may be searched
+    const uint32_t margin = uint32_t(problem_->neighbours) * 5 / 4; // of keys of which half may be searched
     uint32_t begin = span.begin > margin ? span.begin - margin : 0;
     if (tile > 0) { // less what the tile before has asked for
         const WindowQueries::Span before = window_.span(tile - 1);

@@ -29,7 +29,7 @@ public:
             for (size_t c = 0; c < channels; ++c) values_[row * stride_ + c] = normal(random);
         }
         const Kernels &scalar = zeta::simd::kernels(Isa::scalar); // conversions have a test of their own
-        if (type == RowType::f32) std::memcpy(wide_.data(), values_.data(), values_.size() * sizeof(float));
+        if (type == RowType::f32 && !values_.empty()) std::memcpy(wide_.data(), values_.data(), values_.size() * sizeof(float));
         if (type == RowType::bf16) {
             scalar.convert_to_bf16(values_.data(), values_.size(), narrow_);
             scalar.convert_from_bf16(narrow_, values_.size(), values_.data());
