@@ -42,8 +42,11 @@ void Levels::take(Scratch &scratch, uint32_t m, int dk, uint32_t first, bool cau
     }
 }
 
-void Levels::sort_keys(const Executor &executor, const Axes &axes, const float *k) {
+void Levels::encode_keys(const Executor &executor, const Axes &axes, const float *k) {
     encode(executor, axes, k + size_t(first_) * size_t(dk_), keys_, dk_, first_, words_);
+}
+
+void Levels::sort_keys(const Executor &executor) {
     sort(executor, words_, temporary_, keys_);
 }
 

@@ -17,7 +17,8 @@ public:
 
     void take(Scratch &scratch, uint32_t m, int dk, uint32_t first, bool causal);
     // k [m, dk]. Afterwards words() are the sorted words of the searchable keys, until the next build.
-    void sort_keys(const Executor &executor, const Axes &axes, const float *k);
+    void encode_keys(const Executor &executor, const Axes &axes, const float *k);
+    void sort_keys(const Executor &executor);
     void build(const Executor &executor, const float *k);
 
     int count() const { return count_; }

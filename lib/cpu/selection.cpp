@@ -43,8 +43,12 @@ void Selection::build_keys(const Executor &executor, Context &context, const flo
     if (source_ == Source::window) {
         axes_ = axes_of(p.grid, unit.key_head, p.dk);
         {
+            StageTimer timer(context, Stage::codes);
+            levels_.encode_keys(executor, axes_, k);
+        }
+        {
             StageTimer timer(context, Stage::sort);
-            levels_.sort_keys(executor, axes_, k);
+            levels_.sort_keys(executor);
         }
         StageTimer timer(context, Stage::levels);
         levels_.build(executor, k);
@@ -60,8 +64,12 @@ void Selection::build_queries(const Executor &executor, Context &context, const 
     q_ = q;
     if (source_ == Source::window) {
         {
+            StageTimer timer(context, Stage::codes);
+            window_.encode_queries(executor, axes_, q, problem_->dk);
+        }
+        {
             StageTimer timer(context, Stage::sort);
-            window_.sort_queries(executor, axes_, q, problem_->dk);
+            window_.sort_queries(executor);
         }
         StageTimer timer(context, Stage::select);
         window_.place(executor, *problem_, unit_, levels_);

@@ -67,7 +67,8 @@ inline int64_t position_of(const Unit &u, int64_t i) {
 inline uint32_t limit_of(const Problem &p, const Unit &u, int64_t i) {
     if (!p.causal) return u.m;
     const int64_t t = position_of(u, i);
-    return uint32_t(std::max<int64_t>(0, std::min(t / p.chunk * p.chunk, t + 1 - p.local)));
+    const int64_t chunk = p.chunk == 1 ? t : t / p.chunk * p.chunk; // a division is not free
+    return uint32_t(std::max<int64_t>(0, std::min(chunk, t + 1 - p.local)));
 }
 
 // Local positions of query row i: [begin, end).

@@ -14,8 +14,11 @@ void WindowQueries::take(Scratch &scratch, uint32_t n) {
     passed_rank_ = scratch.take<uint32_t>(n);
 }
 
-void WindowQueries::sort_queries(const Executor &executor, const Axes &axes, const float *q, int dk) {
+void WindowQueries::encode_queries(const Executor &executor, const Axes &axes, const float *q, int dk) {
     encode(executor, axes, q, n_, dk, 0, words_);
+}
+
+void WindowQueries::sort_queries(const Executor &executor) {
     sort(executor, words_, temporary_, n_);
 }
 

@@ -24,7 +24,8 @@ struct WindowWork {
 class WindowQueries {
 public:
     void take(Scratch &scratch, uint32_t n);
-    void sort_queries(const Executor &executor, const Axes &axes, const float *q, int dk);
+    void encode_queries(const Executor &executor, const Axes &axes, const float *q, int dk);
+    void sort_queries(const Executor &executor);
     // Ranks the sorted queries in levels whose words are still there, and deals them out to the levels.
     void place(const Executor &executor, const Problem &p, const Unit &unit, const Levels &levels);
 
