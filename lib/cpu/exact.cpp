@@ -172,32 +172,32 @@ bool TileSearch::guess(Tile &tile, uint32_t active, const uint32_t *hints) {
 }
 
 void TileSearch::run(Tile &tile, uint32_t active, const uint32_t *hints) {
-    uint32_t todo = active, alone = 0;
+    uint32_t waiting = active, alone = 0;
     if (work_.level != &level_) work_.crowded = 0;
     const bool tried = work_.crowded == 0 || work_.crowded++ % kRest == 0;
-    if (!tried) std::swap(todo, alone);
+    if (!tried) std::swap(waiting, alone);
     bool sure = tried && guess(tile, active, hints);
-    for (int round = 0; todo != 0; ++round) {
+    for (int round = 0; waiting != 0; ++round) {
         if (sure && level_.count > kSmallLevel) { // without a bound there is nothing to list
             for (uint32_t i = 0; i < tile.count; ++i) {
-                if ((todo >> i & 1) && tile.sure[i] == kInfinity) alone |= 1u << i;
+                if ((waiting >> i & 1) && tile.sure[i] == kInfinity) alone |= 1u << i;
             }
-            todo &= ~alone;
-            if (todo == 0) break;
+            waiting &= ~alone;
+            if (waiting == 0) break;
         }
         uint32_t few = 0;
-        alone |= attempt(tile, todo, &few);
-        todo = few;
-        if (todo == 0) break;
+        alone |= attempt(tile, waiting, &few);
+        waiting = few;
+        if (waiting == 0) break;
         if (round + 1 < kTries) {
             for (uint32_t i = 0; i < tile.count; ++i) {
-                if ((todo >> i & 1) == 0) continue;
+                if ((waiting >> i & 1) == 0) continue;
                 const float more = 1.5f * float(neighbours_) / float(lists_.count[i] + 1);
                 tile.bounds[i] *= std::pow(std::min(more, 16.0f), 2.0f / float(dk_));
             }
             continue;
         }
-        window(tile, todo);
+        window(tile, waiting);
         memcpy(tile.bounds, tile.sure, sizeof tile.bounds);
         sure = true;
     }
