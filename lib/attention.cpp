@@ -65,6 +65,7 @@ public:
     void run(int slot, int, const Unit &unit);
 
 private:
+    void head(SelectUnit &u, const Unit &part, int64_t head);
     void emit(const cpu::Lists &lists, uint32_t slot, const Unit &unit, int64_t head);
 
     Context &context_;
@@ -83,18 +84,22 @@ void SelectJob::run(int slot, int, const Unit &unit) {
     u.selection.build_keys(executor_, context_, u.k.data());
     for (int64_t i = 0; i < p_.heads_per_key(); ++i) {
         const int64_t head = unit.key_head * p_.heads_per_key() + i;
-        u.q.load(executor_, t_.q, unit.batch, head, unit.q_start, unit.n);
-        u.selection.build_queries(executor_, context_, u.q.data());
-        const auto body = [&](size_t begin, size_t end, int worker) {
-            for (size_t tile = begin; tile < end; ++tile) {
-                u.selection.select(executor_.kernels(), tile, nullptr, nullptr, work_[worker]);
-                const cpu::Lists &lists = work_[worker].lists;
-                for (uint32_t s = 0; s < lists.queries; ++s) emit(lists, s, unit, head);
-            }
-            progress_.advance((end - begin) * cpu::kTile);
-        };
-        executor_.parallel_for(u.selection.tiles(), 32, body);
+        cpu::for_parts(unit, [&](const Unit &part) { this->head(u, part, head); });
     }
+}
+
+void SelectJob::head(SelectUnit &u, const Unit &part, int64_t head) {
+    u.q.load(executor_, t_.q, part.batch, head, part.q_start, part.n);
+    u.selection.build_queries(executor_, context_, part, u.q.data());
+    const auto body = [&](size_t begin, size_t end, int worker) {
+        for (size_t tile = begin; tile < end; ++tile) {
+            u.selection.select(executor_.kernels(), tile, nullptr, nullptr, work_[worker]);
+            const cpu::Lists &lists = work_[worker].lists;
+            for (uint32_t s = 0; s < lists.queries; ++s) emit(lists, s, part, head);
+        }
+        progress_.advance((end - begin) * cpu::kTile);
+    };
+    executor_.parallel_for(u.selection.tiles(), 32, body);
 }
 
 void SelectJob::emit(const cpu::Lists &lists, uint32_t slot, const Unit &unit, int64_t head) {

@@ -60,8 +60,11 @@ public:
         u.asked.build_keys(executor_, context_, u.k.data());
         u.exact.build_keys(executor_, context_, u.k.data());
         const int64_t index = (unit.batch + unit.sequence) * p_.key_heads + unit.key_head;
-        for (int64_t i = 0; i < p_.heads_per_key(); ++i)
-            head(u, unit, unit.key_head * p_.heads_per_key() + i, index * p_.heads_per_key() + i);
+        for (int64_t i = 0; i < p_.heads_per_key(); ++i) {
+            const int64_t at = index * p_.heads_per_key() + i;
+            sum_[at] = count_[at] = 0;
+            cpu::for_parts(unit, [&](const Unit &part) { head(u, part, unit.key_head * p_.heads_per_key() + i, at); });
+        }
     }
     double finish(float *per_head) const;
 
@@ -80,8 +83,8 @@ private:
 
 void RecallJob::head(RecallUnit &u, const Unit &unit, int64_t head, int64_t at) {
     u.q.load(executor_, t_.q, unit.batch, head, unit.q_start, unit.n);
-    u.asked.build_queries(executor_, context_, u.q.data());
-    u.exact.build_queries(executor_, context_, u.q.data());
+    u.asked.build_queries(executor_, context_, unit, u.q.data());
+    u.exact.build_queries(executor_, context_, unit, u.q.data());
     const auto truth = [&](size_t begin, size_t end, int worker) {
         cpu::SelectWork &work = work_[worker].exact;
         for (size_t tile = begin; tile < end; ++tile) {
@@ -110,7 +113,6 @@ void RecallJob::head(RecallUnit &u, const Unit &unit, int64_t head, int64_t at) 
         progress_.advance((end - begin) * cpu::kTile);
     };
     executor_.parallel_for(u.asked.tiles(), 32, compare);
-    sum_[at] = count_[at] = 0;
     for (uint32_t i = 0; i < unit.n; ++i) {
         if (u.share[i] < 0) continue;
         sum_[at] += u.share[i];

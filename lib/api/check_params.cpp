@@ -86,8 +86,6 @@ void check_sequence(const Problem &problem, int64_t s) {
     const int64_t q = problem.q_lengths[s], k = problem.k_lengths[s];
     if (q < 0) fail(ZETA_ERROR_SHAPE, "q_lengths[%lld] is %lld: must be at least 0", shown{s}, shown{q});
     if (k < 0) fail(ZETA_ERROR_SHAPE, "k_lengths[%lld] is %lld: must be at least 0", shown{s}, shown{k});
-    if (q > ZETA_MAX_KEYS)
-        fail(ZETA_ERROR_SHAPE, "q_lengths has a sequence of %lld positions: at most %d", shown{q}, ZETA_MAX_KEYS);
     if (k > ZETA_MAX_KEYS)
         fail(ZETA_ERROR_SHAPE, "k_lengths[%lld] is %lld: a sequence has at most %d keys", shown{s}, shown{k},
              ZETA_MAX_KEYS);
@@ -125,10 +123,6 @@ void resolve_sequences(const zeta_attention_params &params, Problem &problem) {
 }
 
 void check_positions(const Problem &problem, bool packed) {
-    if (problem.queries > kMaxRows)
-        fail(ZETA_ERROR_SHAPE, "q has %lld positions: at most %lld", shown{problem.queries}, shown{kMaxRows});
-    if (!packed && problem.queries > ZETA_MAX_KEYS)
-        fail(ZETA_ERROR_SHAPE, "q has %lld positions: at most %d per sequence", shown{problem.queries}, ZETA_MAX_KEYS);
     if (packed && problem.keys > kMaxRows)
         fail(ZETA_ERROR_SHAPE, "k has %lld positions: packed sequences have at most %lld together", shown{problem.keys},
              shown{kMaxRows});

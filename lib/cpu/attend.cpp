@@ -113,13 +113,15 @@ void ForwardUnit::run(const Executor &executor, Context &context, ProgressMeter 
         mean_keys(executor, key_means_, t.k, unit, p.causal, mean_key_);
     }
     for (int64_t i = 0; i < p.heads_per_key(); ++i)
-        head(executor, context, progress, p, t, unit, unit.key_head * p.heads_per_key() + i, saved, work);
+        for_parts(unit, [&](const Unit &part) {
+            head(executor, context, progress, p, t, part, unit.key_head * p.heads_per_key() + i, saved, work);
+        });
 }
 
 void ForwardUnit::head(const Executor &executor, Context &context, ProgressMeter &progress, const Problem &p,
                        const Tensors &t, const Unit &unit, int64_t head, const Saved &saved, AttendWork *work) {
     q_.load(executor, t.q, unit.batch, head, unit.q_start, unit.n);
-    selection_.build_queries(executor, context, q_.data());
+    selection_.build_queries(executor, context, unit, q_.data());
     selection_.use_given(t.given, head);
     mean_in_out_ = p.mean && p.causal && t.out.dtype == ZETA_F32;
     if (p.mean) {

@@ -82,7 +82,14 @@ void BackwardUnit::run(const Executor &executor, Context &context, ProgressMeter
         }
         for (uint32_t j = 0; j < unit.m; ++j)
             std::fill_n(channels.rows + j * channels.stride, channels.end - channels.begin, 0.0f);
-        for (int64_t i = 0; i < p.heads_per_key(); ++i) head(c, unit.key_head * p.heads_per_key() + i, channels);
+        for (int64_t i = 0; i < p.heads_per_key(); ++i) {
+            if (channels.first && grad_gamma != nullptr) grad_gamma[i] = 0;
+            for_parts(unit, [&](const Unit &part) {
+                Call of_part = c;
+                of_part.unit = part;
+                head(of_part, unit.key_head * p.heads_per_key() + i, channels);
+            });
+        }
         if (!sliced) break;
         for (uint32_t j = 0; j < unit.m; ++j)
             narrow(executor.kernels(), t.grad_v.dtype, slice_ + j * step, channels.end - channels.begin,
@@ -116,7 +123,7 @@ void BackwardUnit::fetch_ahead(const Call &c, const HeadKeys &keys, int64_t head
 
 void BackwardUnit::head(const Call &c, int64_t head, const Channels &channels) {
     q_.load(c.executor, c.t.q, c.unit.batch, head, c.unit.q_start, c.unit.n);
-    selection_.build_queries(c.executor, c.context, q_.data());
+    selection_.build_queries(c.executor, c.context, c.unit, q_.data());
     selection_.use_given(c.t.given, head);
     if (c.p.mean && channels.first) {
         StageTimer timer(c.context, Stage::mean);
@@ -165,7 +172,7 @@ void BackwardUnit::head(const Call &c, int64_t head, const Channels &channels) {
     if (!channels.first || c.grad_gamma == nullptr) return;
     double sum = 0;
     for (uint32_t i = 0; i < c.unit.n; ++i) sum += gamma_[i];
-    c.grad_gamma[head - c.unit.key_head * c.p.heads_per_key()] = sum;
+    c.grad_gamma[head - c.unit.key_head * c.p.heads_per_key()] += sum;
 }
 
 void BackwardUnit::finish_keys(const Call &c) {

@@ -12,7 +12,7 @@ struct BackwardUnit::Call {
     ProgressMeter &progress;
     const Problem &p;
     const Tensors &t;
-    const Unit &unit;
+    Unit unit;
     const Saved &saved;
     BackwardWork *work;
     int threads, worker;

@@ -271,19 +271,24 @@ void DenseUnit::run(const Executor &executor, Context &context, ProgressMeter &p
     mean_in_out_ = p.mean && p.causal && t.out.dtype == ZETA_F32;
     for (int64_t i = 0; i < p.heads_per_key(); ++i) {
         const int64_t head = unit.key_head * p.heads_per_key() + i;
-        q_.load(executor, t.q, unit.batch, head, unit.q_start, unit.n);
-        if (p.mean) {
-            StageTimer timer(context, Stage::mean);
-            const auto to_out = [&](uint32_t query, const float *mean) {
-                std::copy_n(mean, p.dv, t.out.row<float>(unit.batch, head, unit.q_start + query));
-            };
-            value_means_.build(executor, t.v, unit, p.causal, mean_in_out_ ? MeanRows::Each(to_out) : MeanRows::Each());
-        }
-        const HeadKeys keys{&executor.kernels(), &p, &unit, q_.data(), k_.data(), p.mean ? mean_key_ : nullptr,
-                            p.gamma_of(head)};
-        StageTimer timer(context, Stage::attend);
-        attend(executor, progress, keys, t, head, work);
+        for_parts(unit, [&](const Unit &part) { this->head(executor, context, progress, p, t, part, head, work); });
     }
+}
+
+void DenseUnit::head(const Executor &executor, Context &context, ProgressMeter &progress, const Problem &p,
+                     const Tensors &t, const Unit &unit, int64_t head, DenseWork *work) {
+    q_.load(executor, t.q, unit.batch, head, unit.q_start, unit.n);
+    if (p.mean) {
+        StageTimer timer(context, Stage::mean);
+        const auto to_out = [&](uint32_t query, const float *mean) {
+            std::copy_n(mean, p.dv, t.out.row<float>(unit.batch, head, unit.q_start + query));
+        };
+        value_means_.build(executor, t.v, unit, p.causal, mean_in_out_ ? MeanRows::Each(to_out) : MeanRows::Each());
+    }
+    const HeadKeys keys{&executor.kernels(), &p, &unit, q_.data(), k_.data(), p.mean ? mean_key_ : nullptr,
+                        p.gamma_of(head)};
+    StageTimer timer(context, Stage::attend);
+    attend(executor, progress, keys, t, head, work);
 }
 
 void DenseUnit::attend(const Executor &executor, ProgressMeter &progress, const HeadKeys &keys, const Tensors &t,

@@ -38,6 +38,8 @@ public:
              const Unit &unit, DenseWork *work);
 
 private:
+    void head(const Executor &executor, Context &context, ProgressMeter &progress, const Problem &p, const Tensors &t,
+              const Unit &unit, int64_t head, DenseWork *work);
     void attend(const Executor &executor, ProgressMeter &progress, const HeadKeys &keys, const Tensors &t, int64_t head,
                 DenseWork *work) const;
 

@@ -96,6 +96,7 @@ class ExactQueries {
 public:
     void take(Scratch &scratch, uint32_t n, int dk);
     // q [n, dk], which must stay as it is. limits [n]: query i searches keys first <= j < limits[i] <= m.
+    void count(uint32_t n) { n_ = n; } // queries from now on, at most as many as were taken for
     void build(const Executor &executor, const ExactKeys &keys, const float *q, const uint32_t *limits);
     size_t tiles() const { return tiles_; }
     // Fills lists: count min(K, searchable), ids ascending, hint_a the bits of the largest distance kept (~0: none).

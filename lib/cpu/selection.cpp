@@ -25,14 +25,15 @@ void Selection::begin(const Unit &unit) {
 
 void Selection::lay_out(Scratch &scratch, const Unit &unit) {
     unit_ = unit;
-    const uint32_t first = uint32_t(std::min<int64_t>(problem_->first, unit.m));
+    const uint32_t first = uint32_t(std::min<int64_t>(problem_->first, unit.m)),
+                   queries = std::min(unit.n, kPartQueries);
     if (source_ == Source::window) {
         levels_.take(scratch, unit.m, problem_->dk, first, problem_->causal);
-        window_.take(scratch, unit.n);
+        window_.take(scratch, queries);
     } else if (source_ == Source::exact) {
         exact_keys_.take(scratch, unit.m, problem_->dk, first, problem_->causal);
-        exact_queries_.take(scratch, unit.n, problem_->dk);
-        limits_ = scratch.take<uint32_t>(unit.n);
+        exact_queries_.take(scratch, queries, problem_->dk);
+        limits_ = scratch.take<uint32_t>(queries);
     }
 }
 
@@ -55,14 +56,14 @@ void Selection::build_keys(const Executor &executor, Context &context, const flo
     } else if (source_ == Source::exact) {
         StageTimer timer(context, Stage::levels);
         exact_keys_.build(executor, k);
-        for (uint32_t i = 0; i < unit.n; ++i)
-            limits_[i] = std::max(limit_of(p, unit, i), uint32_t(std::min<int64_t>(p.first, unit.m)));
     }
 }
 
-void Selection::build_queries(const Executor &executor, Context &context, const float *q) {
+void Selection::build_queries(const Executor &executor, Context &context, const Unit &part, const float *q) {
+    unit_ = part;
     q_ = q;
     if (source_ == Source::window) {
+        window_.count(part.n);
         {
             StageTimer timer(context, Stage::codes);
             window_.encode_queries(executor, axes_, q, problem_->dk);
@@ -75,6 +76,11 @@ void Selection::build_queries(const Executor &executor, Context &context, const 
         window_.place(executor, *problem_, unit_, levels_);
     } else if (source_ == Source::exact) {
         StageTimer timer(context, Stage::select);
+        const uint32_t first = uint32_t(std::min<int64_t>(problem_->first, part.m));
+        executor.parallel_for(part.n, 1 << 14, [&](size_t begin, size_t end, int) {
+            for (size_t i = begin; i < end; ++i) limits_[i] = std::max(limit_of(*problem_, part, int64_t(i)), first);
+        });
+        exact_queries_.count(part.n);
         exact_queries_.build(executor, exact_keys_, q, limits_);
     }
 }
@@ -114,7 +120,7 @@ void Selection::select(const simd::Kernels &kernels, size_t tile, const uint32_t
     }
     Lists &lists = work.lists;
     const uint32_t begin = uint32_t(tile) * kTile;
-    lists.queries = std::min(kTile, unit_.n - begin);
+    lists.queries = uint32_t(std::min<int64_t>(kTile, unit_.n - begin));
     for (uint32_t i = 0; i < lists.queries; ++i) {
         const uint32_t query = begin + i;
         const int32_t *entries = given_.row<int32_t>(unit_.batch, given_head_, unit_.q_start + query);

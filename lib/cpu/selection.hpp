@@ -32,7 +32,8 @@ public:
     // The unit to work on: not larger than the one that take() was given.
     void begin(const Unit &unit);
     void build_keys(const Executor &executor, Context &context, const float *k);
-    void build_queries(const Executor &executor, Context &context, const float *q);
+    // part: of the unit's queries (unit.hpp); q are its rows.
+    void build_queries(const Executor &executor, Context &context, const Unit &part, const float *q);
     // Entries of the caller's neighbours for query head `head`.
     void use_given(const View &given, int64_t head) {
         given_ = given;

@@ -15,7 +15,8 @@ namespace zeta::cpu {
 struct Unit {
     int64_t batch, sequence, key_head; // packed: batch 0; else sequence 0
     int64_t q_start, k_start;          // first rows of the sequence
-    uint32_t n, m;                     // queries and keys of it
+    int64_t n;                         // queries of it
+    uint32_t m;                        // and keys
 };
 
 inline int64_t unit_count(const Problem &p) {
@@ -29,7 +30,7 @@ inline Unit unit_at(const Problem &p, int64_t index) {
     const int64_t sequence = index / p.key_heads;
     if (p.sequences == 0) {
         u.batch = sequence;
-        u.n = uint32_t(p.queries);
+        u.n = p.queries;
         u.m = uint32_t(p.keys);
         return u;
     }
@@ -38,23 +39,39 @@ inline Unit unit_at(const Problem &p, int64_t index) {
         u.q_start += p.q_lengths[s];
         u.k_start += p.k_lengths[s];
     }
-    u.n = uint32_t(p.q_lengths[sequence]);
+    u.n = p.q_lengths[sequence];
     u.m = uint32_t(p.k_lengths[sequence]);
     return u;
 }
 
-// A unit as large in n and in m as any: what scratch is measured with.
+// The queries of a unit are selected for in parts, since a sort word holds 24 bits of position. Only a call that is not
+// causal can have more than one part, and there a part's queries are a unit's like any others.
+constexpr int64_t kPartQueries = int64_t{1} << kPositionBits;
+
+// Calls visit(part) for each part, in order.
+template <class Visit> void for_parts(const Unit &unit, Visit &&visit) {
+    for (int64_t begin = 0; begin < unit.n; begin += kPartQueries) {
+        Unit part = unit;
+        part.q_start += begin;
+        part.n = std::min(unit.n - begin, kPartQueries);
+        visit(part);
+    }
+}
+
+// A unit as large as any part in n and as any unit in m: what scratch is measured with.
 inline Unit largest_unit(const Problem &p) {
     Unit u{};
-    u.n = uint32_t(p.queries);
+    u.n = p.queries;
     u.m = uint32_t(p.keys);
     if (p.sequences > 0) {
-        u.n = u.m = 0;
+        u.n = 0;
+        u.m = 0;
         for (int64_t s = 0; s < p.sequences; ++s) {
-            u.n = std::max(u.n, uint32_t(p.q_lengths[s]));
+            u.n = std::max(u.n, p.q_lengths[s]);
             u.m = std::max(u.m, uint32_t(p.k_lengths[s]));
         }
     }
+    u.n = std::min(u.n, kPartQueries);
     return u;
 }
 

@@ -24,6 +24,7 @@ struct WindowWork {
 class WindowQueries {
 public:
     void take(Scratch &scratch, uint32_t n);
+    void count(uint32_t n) { n_ = n; } // queries from now on, at most as many as were taken for
     void encode_queries(const Executor &executor, const Axes &axes, const float *q, int dk);
     void sort_queries(const Executor &executor);
     // Ranks the sorted queries in levels whose words are still there, and deals them out to the levels.

@@ -2,7 +2,8 @@
 /* ZETA attention (arXiv 2501.14577), forward and backward.
  *
  * Letters: B batches, H query heads, G key/value heads (H a multiple of G; head h reads key head floor(h G/H)), N query
- * positions (at most 2^24 per sequence), M key positions, dk coordinates of a key (1..32), dv channels of a value (>= 1), K neighbours, W candidates.
+ * positions, M key positions (at most 2^24 per sequence), dk coordinates of a key (1..32), dv channels of a value (>= 1),
+ * K neighbours, W candidates. The keys of packed sequences are fewer than 2^31 together.
  * Causal: M >= N and query i stands at position t = i + (M - N).
  *
  * A query attends its K neighbours, the `local` most recent positions (its own included) and, if on, the mean of its
