@@ -231,14 +231,38 @@ HWY_INLINE void accumulate(const Values<Row> &values, size_t i, Vf &sum) {
     sum = hn::MulAdd(hn::Set(d, values.weights[entry]), v, sum);
 }
 
-HWY_INLINE void add_to(Vf v, float *sum) {
+// Where sums go: out[c] = base_weight base[c] + sum, and whether each is in range: 0, or neither near float32's
+// smallest numbers, where each step of a sum would lose bits, nor infinite or NaN. By exponents: as unsigned numbers,
+// those in range are the ones that lie less than kSpan above the smallest, and 0 is put there.
+struct Output {
+    static constexpr uint32_t kLeast = 0x01000000, kSpan = 0x7e800000;
+    const float *base; // or NULL
+    float base_weight;
+    float *out;
+
+    HWY_INLINE Output from(size_t channel) const {
+        return {base == nullptr ? nullptr : base + channel, base_weight, out + channel};
+    }
+};
+
+template <class D> HWY_INLINE void watch(D, hn::Vec<D> v, hn::Vec<hn::RebindToUnsigned<D>> &worst) {
+    const hn::RebindToUnsigned<D> du;
+    const auto bits = hn::And(hn::BitCast(du, v), hn::Set(du, 0x7fffffffu));
+    const auto above = hn::Sub(bits, hn::Set(du, Output::kLeast));
+    worst = hn::Max(worst, hn::IfThenZeroElse(hn::Eq(bits, hn::Zero(du)), above));
+}
+
+HWY_INLINE void put(Vf v, const Output &output, size_t c, hn::Vec<U32> &worst) {
     const F32 d;
-    hn::StoreU(hn::Add(hn::LoadU(d, sum), v), d, sum);
+    if (output.base != nullptr) v = hn::MulAdd(hn::Set(d, output.base_weight), hn::LoadU(d, output.base + c), v);
+    hn::StoreU(v, d, output.out + c);
+    watch(d, v, worst);
 }
 
 // kVectors vectors of channels of n entries. Eight sums hide the latency of addition: with fewer vectors, entries take
 // turns.
-template <class Row, size_t kVectors> HWY_INLINE void sum_block(const Values<Row> &values, size_t n, float *sum) {
+template <class Row, size_t kVectors>
+HWY_INLINE void sum_block(const Values<Row> &values, size_t n, const Output &output, hn::Vec<U32> &worst) {
     const F32 d;
     const size_t lanes = hn::Lanes(d);
     constexpr size_t kEntries = 8 / kVectors;
@@ -261,10 +285,10 @@ template <class Row, size_t kVectors> HWY_INLINE void sum_block(const Values<Row
         if constexpr (kVectors > 2) accumulate<Row, kVectors, 3>(values, i, s3);
     }
     if constexpr (kVectors == 8) {
-        add_to(s4, sum + 4 * lanes);
-        add_to(s5, sum + 5 * lanes);
-        add_to(s6, sum + 6 * lanes);
-        add_to(s7, sum + 7 * lanes);
+        put(s4, output, 4 * lanes, worst);
+        put(s5, output, 5 * lanes, worst);
+        put(s6, output, 6 * lanes, worst);
+        put(s7, output, 7 * lanes, worst);
     } else {
         s0 = hn::Add(s0, s4);
         s1 = hn::Add(s1, s5);
@@ -272,68 +296,84 @@ template <class Row, size_t kVectors> HWY_INLINE void sum_block(const Values<Row
         s3 = hn::Add(s3, s7);
     }
     if constexpr (kVectors >= 4) {
-        add_to(s2, sum + 2 * lanes);
-        add_to(s3, sum + 3 * lanes);
+        put(s2, output, 2 * lanes, worst);
+        put(s3, output, 3 * lanes, worst);
     } else {
         s0 = hn::Add(s0, s2);
         s1 = hn::Add(s1, s3);
     }
     if constexpr (kVectors >= 2) {
-        add_to(s1, sum + lanes);
+        put(s1, output, lanes, worst);
     } else {
         s0 = hn::Add(s0, s1);
     }
-    add_to(s0, sum);
+    put(s0, output, 0, worst);
 }
 
 // The last `channels` < Lanes channels. `before` channels of each row lie in front of them: with enough of those a
 // whole vector that ends with the row is loaded, and its upper lanes are used.
 template <class Row>
-HWY_INLINE void sum_tail(const Values<Row> &values, size_t n, size_t before, size_t channels, float *sum) {
+HWY_INLINE void sum_tail(const Values<Row> &values, size_t n, size_t before, size_t channels, const Output &output,
+                         hn::Vec<U32> &worst) {
     const F32 d;
     const size_t lanes = hn::Lanes(d);
     const size_t back = before >= lanes ? lanes - channels : 0;
     HWY_ALIGN float buffer[16];
     if (back != 0) {
-        for (size_t c = 0; c < lanes; ++c) buffer[c] = 0;
+        auto ignored = hn::Zero(U32());
         const Values<Row> whole{values.ids, values.weights, values.v - back, values.stride};
-        sum_block<Row, 1>(whole, n, buffer);
+        sum_block<Row, 1>(whole, n, {nullptr, 0, buffer}, ignored);
     } else {
         auto s = hn::Zero(d);
         for (size_t i = 0; i < n; ++i)
             s = hn::MulAdd(hn::Set(d, values.weights[i]), Row::Tail(d, values.row(i), channels), s);
         hn::Store(s, d, buffer);
     }
-    for (size_t c = 0; c < channels; ++c) sum[c] += buffer[back + c];
-}
-
-template <class Row> HWY_INLINE void sum_slice(const Values<Row> &values, size_t n, size_t dv, float *sum) {
-    const F32 d;
-    const size_t lanes = hn::Lanes(d);
-    size_t c = 0;
-    for (; c + 8 * lanes <= dv; c += 8 * lanes) sum_block<Row, 8>(values.from(c), n, sum + c);
-    if (c + 4 * lanes <= dv) {
-        sum_block<Row, 4>(values.from(c), n, sum + c);
-        c += 4 * lanes;
+    const hn::CappedTag<float, 1> d1;
+    auto worst_one = hn::Zero(hn::RebindToUnsigned<hn::CappedTag<float, 1>>());
+    for (size_t c = 0; c < channels; ++c) {
+        auto v = hn::Set(d1, buffer[back + c]);
+        if (output.base != nullptr) v = hn::MulAdd(hn::Set(d1, output.base_weight), hn::Set(d1, output.base[c]), v);
+        output.out[c] = hn::GetLane(v);
+        watch(d1, v, worst_one);
     }
-    if (c + 2 * lanes <= dv) {
-        sum_block<Row, 2>(values.from(c), n, sum + c);
-        c += 2 * lanes;
-    }
-    if (c + lanes <= dv) {
-        sum_block<Row, 1>(values.from(c), n, sum + c);
-        c += lanes;
-    }
-    if (c < dv) sum_tail(values.from(c), n, c, dv - c, sum + c);
+    worst = hn::Max(worst, hn::Set(U32(), hn::GetLane(worst_one)));
 }
 
 template <class Row>
-void attend_values(const uint32_t *ids, const float *weights, uint32_t n, const void *v, size_t stride, size_t dv,
-                   float *sum) {
-    for (size_t first = 0; first < n; first += kSlice) {
-        const Values<Row> values{ids + first, weights + first, static_cast<const typename Row::Type *>(v), stride};
-        sum_slice(values, HWY_MIN(n - first, kSlice), dv, sum);
+HWY_INLINE void sum_slice(const Values<Row> &values, size_t n, size_t dv, const Output &output, hn::Vec<U32> &worst) {
+    const F32 d;
+    const size_t lanes = hn::Lanes(d);
+    size_t c = 0;
+    for (; c + 8 * lanes <= dv; c += 8 * lanes) sum_block<Row, 8>(values.from(c), n, output.from(c), worst);
+    if (c + 4 * lanes <= dv) {
+        sum_block<Row, 4>(values.from(c), n, output.from(c), worst);
+        c += 4 * lanes;
     }
+    if (c + 2 * lanes <= dv) {
+        sum_block<Row, 2>(values.from(c), n, output.from(c), worst);
+        c += 2 * lanes;
+    }
+    if (c + lanes <= dv) {
+        sum_block<Row, 1>(values.from(c), n, output.from(c), worst);
+        c += lanes;
+    }
+    if (c < dv) sum_tail(values.from(c), n, c, dv - c, output.from(c), worst);
+}
+
+template <class Row>
+bool attend_values(const uint32_t *ids, const float *weights, uint32_t n, const void *v, size_t stride, size_t dv,
+                   const float *base, float base_weight, float *out) {
+    auto worst = hn::Zero(U32());
+    size_t first = 0;
+    do { // from the second slice on, the sum so far is the base
+        worst = hn::Zero(U32());
+        const Values<Row> values{ids + first, weights + first, static_cast<const typename Row::Type *>(v), stride};
+        const Output output = first == 0 ? Output{base, base_weight, out} : Output{out, 1, out};
+        sum_slice(values, HWY_MIN(n - first, kSlice), dv, output, worst);
+        first += kSlice;
+    } while (first < n);
+    return hn::AllTrue(U32(), hn::Lt(worst, hn::Set(U32(), Output::kSpan)));
 }
 
 } // namespace

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Row kernels of spec section 6: products of the output gradient with value rows, and weighted additions to gradient
 // rows. The product of a row does not depend on where in the list it stands; additions happen in list order.
+#include <algorithm>
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backward.cpp"
 #include <hwy/foreach_target.h>
@@ -15,85 +17,141 @@ namespace {
 
 using Vf = hn::Vec<F32>;
 
-// <g, v - reference> of four rows at once, each in one vector of sums. The last, partial vector of channels is loaded
-// whole, ending with the row, and the lanes already counted are cleared; rows shorter than a vector are loaded in part.
-template <class Row> struct Products {
-    using Type = typename Row::Type;
-    const float *g, *reference;
-    size_t dv;
+// The sums of four vectors' lanes.
+HWY_INLINE void four_sums(Vf a, Vf b, Vf c, Vf d, float *out) {
+    const F32 df;
+#if HWY_TARGET == HWY_SCALAR || HWY_HAVE_SCALABLE
+    out[0] = hn::GetLane(hn::SumOfLanes(df, a));
+    out[1] = hn::GetLane(hn::SumOfLanes(df, b));
+    out[2] = hn::GetLane(hn::SumOfLanes(df, c));
+    out[3] = hn::GetLane(hn::SumOfLanes(df, d));
+#else
+    // In each block of four lanes: a0+a2 b0+b2 a1+a3 b1+b3, likewise c and d, then all four.
+    const hn::RepartitionToWide<F32> dw;
+    const auto ab = hn::Add(hn::InterleaveLower(df, a, b), hn::InterleaveUpper(df, a, b));
+    const auto cd = hn::Add(hn::InterleaveLower(df, c, d), hn::InterleaveUpper(df, c, d));
+    const auto low = hn::InterleaveLower(dw, hn::BitCast(dw, ab), hn::BitCast(dw, cd));
+    const auto high = hn::InterleaveUpper(dw, hn::BitCast(dw, ab), hn::BitCast(dw, cd));
+    const auto blocks = hn::Add(hn::BitCast(df, low), hn::BitCast(df, high));
+#if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86
+    const hn::Half<F32> d8;
+    const hn::Half<hn::Half<F32>> d4;
+    const auto half = hn::Add(hn::LowerHalf(d8, blocks), hn::UpperHalf(d8, blocks));
+    hn::StoreU(hn::Add(hn::LowerHalf(d4, half), hn::UpperHalf(d4, half)), d4, out);
+#elif HWY_TARGET == HWY_AVX2
+    const hn::Half<F32> d4;
+    hn::StoreU(hn::Add(hn::LowerHalf(d4, blocks), hn::UpperHalf(d4, blocks)), d4, out);
+#else
+    hn::StoreU(blocks, df, out);
+#endif
+#endif
+}
 
-    HWY_INLINE void add(const Type *row, size_t c, Vf g_c, Vf reference_c, Vf &sum) const {
-        sum = hn::MulAdd(g_c, hn::Sub(Row::Load(F32(), row + c), reference_c), sum);
-    }
+// Adds g (row - reference) of one vector of channels.
+template <class Row> HWY_INLINE Vf add_product(Vf g, Vf reference, const typename Row::Type *row, Vf sum) {
+    return hn::MulAdd(g, hn::Sub(Row::Load(F32(), row), reference), sum);
+}
 
-    HWY_INLINE void add_tail(const Type *row, size_t c, Vf &sum) const {
-        const F32 d;
-        const size_t lanes = hn::Lanes(d), left = dv - c;
-        if (c == 0) {
-            const auto difference = hn::Sub(Row::Tail(d, row, left), LoadTail(d, reference, left));
-            sum = hn::MulAdd(LoadTail(d, g, left), difference, sum);
-        } else {
-            const size_t at = dv - lanes;
-            const auto difference = hn::Sub(Row::Load(d, row + at), hn::LoadU(d, reference + at));
-            const auto counted = hn::FirstN(d, lanes - left);
-            const auto product = hn::Mul(hn::LoadU(d, g + at), difference);
-            sum = hn::Add(sum, hn::IfThenZeroElse(counted, product));
-        }
-    }
+// A list of rows from some channel on, and where their products are summed.
+template <class Row> struct ProductRows {
+    const uint32_t *ids;
+    uint32_t n;
+    const typename Row::Type *v;
+    size_t stride;
+    float *products;
+    bool first; // the products start here
 
-    HWY_INLINE void four(const Type *r0, const Type *r1, const Type *r2, const Type *r3, float *out) const {
-        const F32 d;
-        const size_t lanes = hn::Lanes(d);
-        auto s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0;
-        size_t c = 0;
-        for (; c + lanes <= dv; c += lanes) {
-            const auto g_c = hn::LoadU(d, g + c), reference_c = hn::LoadU(d, reference + c);
-            add(r0, c, g_c, reference_c, s0);
-            add(r1, c, g_c, reference_c, s1);
-            add(r2, c, g_c, reference_c, s2);
-            add(r3, c, g_c, reference_c, s3);
+    // sum_of(row) for each row, in one vector of sums; four rows at a time.
+    template <class Sum> HWY_INLINE void each(Sum sum_of) const {
+        for (uint32_t i = 0; i < n; i += 4) { // the last row fills the places left
+            const auto row = [&](uint32_t j) { return v + size_t(ids[HWY_MIN(i + j, n - 1)]) * stride; };
+            float sums[4];
+            const auto s0 = sum_of(row(0)), s1 = sum_of(row(1)), s2 = sum_of(row(2)), s3 = sum_of(row(3));
+            four_sums(s0, s1, s2, s3, sums);
+            for (uint32_t j = 0; j < HWY_MIN(4, n - i); ++j)
+                products[i + j] = first ? sums[j] : products[i + j] + sums[j];
         }
-        if (c < dv) {
-            add_tail(r0, c, s0);
-            add_tail(r1, c, s1);
-            add_tail(r2, c, s2);
-            add_tail(r3, c, s3);
-        }
-        out[0] = hn::GetLane(hn::SumOfLanes(d, s0));
-        out[1] = hn::GetLane(hn::SumOfLanes(d, s1));
-        out[2] = hn::GetLane(hn::SumOfLanes(d, s2));
-        out[3] = hn::GetLane(hn::SumOfLanes(d, s3));
     }
 };
 
+// Channels in blocks of four vectors, whose part of g and of the reference stays in registers; then one vector at a
+// time. The last, partial vector is loaded whole, ending with the row, and the lanes already counted are cleared; rows
+// shorter than a vector are loaded in part.
 template <class Row>
 void backward_products(const float *g, const float *reference, const uint32_t *ids, uint32_t n, const void *v,
                        size_t stride, size_t dv, float *products) {
-    const auto *rows = static_cast<const typename Row::Type *>(v);
-    const Products<Row> product{g, reference, dv};
-    const auto row = [&](size_t i) { return rows + size_t(ids[i]) * stride; };
-    size_t i = 0;
-    for (; i + 4 <= n; i += 4) product.four(row(i), row(i + 1), row(i + 2), row(i + 3), products + i);
-    if (i == n) return;
-    const size_t last = size_t{n} - 1;
-    float rest[4]; // the last row fills the places left
-    product.four(row(i), row(HWY_MIN(i + 1, last)), row(HWY_MIN(i + 2, last)), row(last), rest);
-    for (size_t j = 0; i + j < n; ++j) products[i + j] = rest[j];
+    using Type = typename Row::Type;
+    const F32 d;
+    const size_t lanes = hn::Lanes(d);
+    const auto rows = [&](size_t c) {
+        return ProductRows<Row>{ids, n, static_cast<const Type *>(v) + c, stride, products, c == 0};
+    };
+    size_t c = 0;
+    for (; c + 4 * lanes <= dv; c += 4 * lanes) {
+        const auto g0 = hn::LoadU(d, g + c), g1 = hn::LoadU(d, g + c + lanes), g2 = hn::LoadU(d, g + c + 2 * lanes),
+                   g3 = hn::LoadU(d, g + c + 3 * lanes);
+        const float *from = reference + c;
+        const auto r0 = hn::LoadU(d, from), r1 = hn::LoadU(d, from + lanes), r2 = hn::LoadU(d, from + 2 * lanes),
+                   r3 = hn::LoadU(d, from + 3 * lanes);
+        rows(c).each([&](const Type *row) HWY_ATTR {
+            auto sum = hn::Mul(g0, hn::Sub(Row::Load(d, row), r0));
+            sum = add_product<Row>(g1, r1, row + lanes, sum);
+            sum = add_product<Row>(g2, r2, row + 2 * lanes, sum);
+            return add_product<Row>(g3, r3, row + 3 * lanes, sum);
+        });
+    }
+    for (; c + lanes <= dv; c += lanes) {
+        const auto g0 = hn::LoadU(d, g + c), r0 = hn::LoadU(d, reference + c);
+        rows(c).each([&](const Type *row) HWY_ATTR { return hn::Mul(g0, hn::Sub(Row::Load(d, row), r0)); });
+    }
+    if (dv == 0) std::fill_n(products, n, 0.0f);
+    if (c == dv) return;
+    const size_t left = dv - c;
+    if (c == 0) {
+        const auto g0 = LoadTail(d, g, left), r0 = LoadTail(d, reference, left);
+        rows(0).each([&](const Type *row) HWY_ATTR { return hn::Mul(g0, hn::Sub(Row::Tail(d, row, left), r0)); });
+        return;
+    }
+    const size_t back = lanes - left;
+    const auto g0 = hn::LoadU(d, g + c - back), r0 = hn::LoadU(d, reference + c - back);
+    const auto counted = hn::FirstN(d, back);
+    rows(c).each([&](const Type *row) HWY_ATTR {
+        return hn::IfThenZeroElse(counted, hn::Mul(g0, hn::Sub(Row::Load(d, row - back), r0)));
+    });
+}
+
+HWY_INLINE void add_to(Vf weight, Vf g, float *row) {
+    const F32 d;
+    hn::StoreU(hn::MulAdd(weight, g, hn::LoadU(d, row)), d, row);
 }
 
 void backward_scatter(const float *g, const uint32_t *ids, const float *weights, uint32_t n, float *rows, size_t stride,
                       size_t channels) {
     const F32 d;
     const size_t lanes = hn::Lanes(d);
-    for (size_t i = 0; i < n; ++i) {
-        float *row = rows + size_t(ids[i]) * stride;
-        const auto weight = hn::Set(d, weights[i]);
-        size_t c = 0;
-        for (; c + lanes <= channels; c += lanes)
-            hn::StoreU(hn::MulAdd(weight, hn::LoadU(d, g + c), hn::LoadU(d, row + c)), d, row + c);
-        if (c == channels) continue;
-        const size_t left = channels - c;
-        StoreTail(hn::MulAdd(weight, LoadTail(d, g + c, left), LoadTail(d, row + c, left)), d, row + c, left);
+    size_t c = 0;
+    for (; c + 4 * lanes <= channels; c += 4 * lanes) {
+        const auto g0 = hn::LoadU(d, g + c), g1 = hn::LoadU(d, g + c + lanes), g2 = hn::LoadU(d, g + c + 2 * lanes),
+                   g3 = hn::LoadU(d, g + c + 3 * lanes);
+        for (uint32_t i = 0; i < n; ++i) {
+            float *row = rows + size_t(ids[i]) * stride + c;
+            const auto weight = hn::Set(d, weights[i]);
+            add_to(weight, g0, row);
+            add_to(weight, g1, row + lanes);
+            add_to(weight, g2, row + 2 * lanes);
+            add_to(weight, g3, row + 3 * lanes);
+        }
+    }
+    for (; c + lanes <= channels; c += lanes) {
+        const auto g0 = hn::LoadU(d, g + c);
+        for (uint32_t i = 0; i < n; ++i) add_to(hn::Set(d, weights[i]), g0, rows + size_t(ids[i]) * stride + c);
+    }
+    if (c == channels) return;
+    const size_t left = channels - c;
+    const auto g0 = LoadTail(d, g + c, left);
+    for (uint32_t i = 0; i < n; ++i) {
+        float *row = rows + size_t(ids[i]) * stride + c;
+        StoreTail(hn::MulAdd(hn::Set(d, weights[i]), g0, LoadTail(d, row, left)), d, row, left);
     }
 }
 

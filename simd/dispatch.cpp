@@ -45,6 +45,7 @@ struct Tables {
         select_fill(target, kernels);
         attend_fill(target, kernels);
         backward_fill(target, kernels);
+        slopes_fill(target, kernels);
         convert_fill(target, kernels);
         mean_fill(target, kernels);
         exact_fill(target, kernels);

@@ -29,6 +29,18 @@ struct GridAxis {
     float scale, lo, width;
 };
 
+// Elements from one key's row to the next for the slopes_ kernels: whole vectors of four.
+constexpr size_t slope_stride(size_t dk) {
+    return (dk + 3) / 4 * 4;
+}
+
+// What the slopes of one query's candidates have in common.
+struct SlopeShape {
+    int score; // as zeta_score
+    float gamma, minimum, normaliser;
+    double mean_product; // sum of p <g, v - reference>
+};
+
 struct Kernels {
 #define ZETA_KERNEL(result, name, arguments) result(*name) arguments;
 #include "kernels.inc"

@@ -19,6 +19,15 @@ HWY_INLINE uint64_t low_bits(size_t n) {
     return n >= 64 ? ~uint64_t{0} : (uint64_t{1} << n) - 1;
 }
 
+// Highway's count is a call of a library function where the build's baseline lacks the instruction.
+HWY_INLINE uint32_t count_set(uint64_t bits) {
+#if HWY_ARCH_X86_64 && HWY_TARGET <= HWY_AVX2
+    return uint32_t(_mm_popcnt_u64(bits));
+#else
+    return uint32_t(hwy::PopCount(bits));
+#endif
+}
+
 template <class D, class M> HWY_INLINE uint64_t mask_to_bits(D d, M mask) {
     uint8_t bytes[8] = {};
     hn::StoreMaskBits(d, mask, bytes);

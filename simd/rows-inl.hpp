@@ -26,12 +26,17 @@ using I32 = hn::CappedTag<int32_t, 16>;
 using F64 = hn::CappedTag<double, 8>;
 using U64 = hn::CappedTag<uint64_t, 8>;
 
+// No fewer than Lanes(d). Highway's bound is too small for a narrowed tag of scalable vectors.
+template <class D> constexpr size_t MostLanes(D) {
+    return HWY_HAVE_SCALABLE ? 64 / sizeof(hn::TFromD<D>) : hn::MaxLanes(D());
+}
+
 // The first n < Lanes(d) elements at p, zeros above. Reads p[0, n) only: a masked load may fault on some targets.
 template <class D, typename T = hn::TFromD<D>> HWY_INLINE hn::Vec<D> LoadTail(D d, const T *HWY_RESTRICT p, size_t n) {
 #if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86 && !HWY_IS_ASAN
     return hn::MaskedLoad(hn::FirstN(d, n), d, p);
 #else
-    HWY_ALIGN_MAX T buffer[hn::MaxLanes(D())] = {};
+    HWY_ALIGN_MAX T buffer[MostLanes(D())] = {};
     for (size_t i = 0; i < n; ++i) buffer[i] = p[i];
     return hn::Load(d, buffer);
 #endif
@@ -49,7 +54,7 @@ HWY_INLINE void StoreTail(hn::Vec<D> v, D d, T *HWY_RESTRICT p, size_t n) {
 #if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86 && !HWY_IS_ASAN
     hn::BlendedStore(v, hn::FirstN(d, n), d, p);
 #else
-    HWY_ALIGN_MAX T buffer[hn::MaxLanes(D())];
+    HWY_ALIGN_MAX T buffer[MostLanes(D())];
     hn::Store(v, d, buffer);
     for (size_t i = 0; i < n; ++i) p[i] = buffer[i];
 #endif

@@ -24,15 +24,6 @@ HWY_INLINE uint32_t last_set(uint64_t bits) {
     return uint32_t(63 - hwy::Num0BitsAboveMS1Bit_Nonzero64(bits));
 }
 
-// Highway's count is a call of a library function where the build's baseline lacks the instruction.
-HWY_INLINE uint32_t count_set(uint64_t bits) {
-#if HWY_ARCH_X86_64 && HWY_TARGET <= HWY_AVX2
-    return uint32_t(_mm_popcnt_u64(bits));
-#else
-    return uint32_t(hwy::PopCount(bits));
-#endif
-}
-
 // Index of the k-th set bit of a word that has more than k.
 HWY_INLINE uint32_t nth_set(uint64_t bits, uint32_t k) {
 #if HWY_ARCH_X86_64 && HWY_TARGET <= HWY_AVX2 && !defined(HWY_DISABLE_BMI2_FMA)

@@ -15,10 +15,9 @@
 
 #include "rows-inl.hpp"
 
-#if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
+// For every target, used or not: a header left out of one would be missing from the next.
 #include <hwy/contrib/sort/traits-inl.h>
 #include <hwy/contrib/sort/vqsort-inl.h>
-#endif
 
 HWY_BEFORE_NAMESPACE();
 namespace zeta::simd::HWY_NAMESPACE {

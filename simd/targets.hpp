@@ -19,6 +19,7 @@ void levels_fill(int64_t target, Kernels &kernels);
 void select_fill(int64_t target, Kernels &kernels);
 void attend_fill(int64_t target, Kernels &kernels);
 void backward_fill(int64_t target, Kernels &kernels);
+void slopes_fill(int64_t target, Kernels &kernels);
 void convert_fill(int64_t target, Kernels &kernels);
 void mean_fill(int64_t target, Kernels &kernels);
 void exact_fill(int64_t target, Kernels &kernels);

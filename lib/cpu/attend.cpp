@@ -5,12 +5,11 @@
 
 #include "fetch.hpp"
 
-#include <cstring>
-
 namespace zeta::cpu {
 namespace {
 
-using ValuesKernel = void (*)(const uint32_t *, const float *, uint32_t, const void *, size_t, size_t, float *);
+using ValuesKernel = bool (*)(const uint32_t *, const float *, uint32_t, const void *, size_t, size_t, const float *,
+                              float, float *);
 
 ValuesKernel values_kernel(const simd::Kernels &kernels, int32_t dtype) {
     switch (dtype) {
@@ -21,20 +20,6 @@ ValuesKernel values_kernel(const simd::Kernels &kernels, int32_t dtype) {
     default:
         return kernels.attend_values_f32;
     }
-}
-
-// Whether every element is 0 or neither near float32's smallest numbers, where each step of a sum would lose bits, nor
-// infinite or NaN. By exponents, since a sum of floats is a chain of waits.
-bool in_range(const float *row, size_t n) {
-    uint32_t outside = 0;
-    for (size_t c = 0; c < n; ++c) {
-        uint32_t bits;
-        std::memcpy(&bits, row + c, sizeof bits);
-        bits &= 0x7fffffffu;
-        outside |= (bits + 0x00800000u) & 0x80000000u;
-        outside |= ((bits - 1) & 0xff000000u) == 0 ? 1 : 0; // below 2^-125
-    }
-    return outside == 0;
 }
 
 // The weighted sum again in float64, for rows whose float32 partial sums left the range although values near FLT_MAX
@@ -126,10 +111,11 @@ void ForwardUnit::head(const Executor &executor, Context &context, ProgressMeter
     mean_in_out_ = p.mean && p.causal && t.out.dtype == ZETA_F32;
     if (p.mean) {
         StageTimer timer(context, Stage::mean);
-        const auto to_out = [&](uint32_t i, const float *mean) {
-            std::copy_n(mean, p.dv, t.out.row<float>(unit.batch, head, unit.q_start + i));
-        };
-        value_means_.build(executor, t.v, unit, p.causal, mean_in_out_ ? MeanRows::Each(to_out) : MeanRows::Each());
+        if (mean_in_out_)
+            value_means_.build_into(executor, t.v, unit, t.out.row<float>(unit.batch, head, unit.q_start),
+                                    size_t(t.out.row_stride));
+        else
+            value_means_.build(executor, t.v, unit, p.causal);
     }
     const HeadKeys keys{&executor.kernels(), &p, &unit, q_.data(), k_.data(), p.mean ? mean_key_ : nullptr,
                         p.gamma_of(head)};
@@ -179,24 +165,26 @@ void ForwardUnit::attend(const Executor &executor, const HeadKeys &keys, const T
     const uint32_t query = work.select.lists.query[slot];
     const Weighed &w = work.weighed[slot];
     void *out = row_pointer_out(t.out, u.batch, head, u.q_start + query);
-    const float *mean = mean_in_out_ ? static_cast<const float *>(out) : work.mean;
-    float *row = work.row;
-    if (w.empty || !w.has_mean) {
-        std::fill_n(row, dv, 0.0f);
-    } else {
-        if (!mean_in_out_) value_means_.row(executor, query, worker, work.mean);
-        for (size_t c = 0; c < dv; ++c) row[c] = w.mean_weight * mean[c];
+    const bool in_place = t.out.dtype == ZETA_F32;
+    float *row = in_place ? static_cast<float *>(out) : work.row;
+    const float *mean = nullptr;
+    if (!w.empty && w.has_mean) {
+        mean = work.mean;
+        if (mean_in_out_)
+            std::copy_n(static_cast<const float *>(out), dv, work.mean);
+        else
+            value_means_.row(executor, query, worker, work.mean);
     }
     const ValuesKernel values = values_kernel(*keys.kernels, t.v.dtype);
     const void *v = row_pointer(t.v, u.batch, u.key_head, u.k_start);
     const size_t stride = size_t(t.v.row_stride);
-    values(w.ids, w.weights, w.count, v, stride, dv, row);
+    bool in_range = values(w.ids, w.weights, w.count, v, stride, dv, mean, w.mean_weight, row);
     for (uint32_t b = w.wide.begin; b < w.wide.end; b += kSlice) {
         const uint32_t n = w.slice(b, work.weigh);
-        values(work.weigh.slice_ids, work.weigh.slice_weights, n, v, stride, dv, row);
+        in_range = values(work.weigh.slice_ids, work.weigh.slice_weights, n, v, stride, dv, row, 1.0f, row);
     }
-    if (!w.empty && !in_range(row, dv)) attend_wide_range(keys, t, w, mean, work.weigh, dv, row);
-    narrow(*keys.kernels, t.out.dtype, row, dv, out);
+    if (!w.empty && !in_range) attend_wide_range(keys, t, w, mean, work.weigh, dv, row);
+    if (!in_place) narrow(*keys.kernels, t.out.dtype, row, dv, out);
 }
 
 } // namespace zeta::cpu

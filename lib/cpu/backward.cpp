@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Backward of one unit, told in data order. gather and scatter are in backward_pairs.cpp, the mean in
-// backward_mean.cpp.
+// Backward of one unit, told in data order. gather and scatter are in backward_pairs.cpp, wide local windows in
+// backward_wide.cpp, the mean in backward_mean.cpp.
 #include "backward.hpp"
 
 #include "backward_call.hpp"
@@ -10,34 +10,40 @@ namespace zeta::cpu {
 namespace {
 
 constexpr size_t kSliceChannels = 32; // 128 bytes a key: the sums of 16-bit value gradients stay within promise 7
-constexpr size_t kChunkTiles = 16;    // tiles of a chunk for each thread: pairs stay in L2, two barriers a chunk
+constexpr size_t kChunkTiles = 32;    // tiles of a chunk for each thread: pairs stay in cache, two barriers a chunk
+
+// Keys that one query's list may hold.
+size_t list_size(const Problem &p) {
+    return size_t(p.neighbours) + size_t(std::min<int64_t>(p.local, kInlineLocal));
+}
 
 } // namespace
 
 void BackwardWork::take(Scratch &scratch, const Problem &p, Source source) {
-    const size_t list = size_t(p.neighbours) + kInlineLocal + 2 * simd::kListPad;
-    const size_t slice = p.local > int64_t(kInlineLocal) ? kSlice + simd::kListPad : 0;
+    const size_t list =
+        std::max<size_t>(list_size(p) + 1, p.local > int64_t(kInlineLocal) ? kSlice : 0) + simd::kListPad;
     select.take(scratch, p, source);
-    weigh.take(scratch, p, 1);
+    weigh.take(scratch, p, kTile);
     g = scratch.take<float>(size_t(p.dv));
     reference = scratch.take<float>(size_t(p.dv));
-    products = scratch.take<float>(std::max(list, slice));
-    own_weights = scratch.take<float>(list);
+    products = scratch.take<float>(list);
+    coefficients = scratch.take<float>(kTile * list);
+    stride = list;
     own_ids = scratch.take<uint32_t>(list);
-    slice_coefficients = scratch.take<float>(slice);
+    own_weights = scratch.take<float>(list);
+    own_coefficients = scratch.take<float>(list);
+    running = scratch.take<double>(size_t(p.dv));
 }
 
 void BackwardUnit::take(Scratch &scratch, const Executor &executor, const Problem &p, const Tensors &t,
                         const Unit &unit) {
-    const size_t n = unit.n, m = unit.m, dk = size_t(p.dk), dv = size_t(p.dv);
+    const size_t n = size_t(unit.n), m = unit.m, dk = size_t(p.dk), dv = size_t(p.dv);
     k_.take(scratch, t.k, m);
     q_.take(scratch, t.q, n);
     selection_.take(scratch, executor, p, unit, source_of(p, t.given));
     if (p.mean) {
         mean_key_ = scratch.take<float>((p.causal ? n : 1) * dk);
-        mean_product_ = scratch.take<double>(n);
-        mean_weight_ = scratch.take<float>(n);
-        mean_key_grad_ = scratch.take<float>(n * dk);
+        mean_.take(scratch, n, p.dk);
         const uintptr_t mark = scratch.mark();
         key_means_.take(scratch, executor, t.k, unit, p.causal, false);
         const uintptr_t end = scratch.mark();
@@ -45,13 +51,16 @@ void BackwardUnit::take(Scratch &scratch, const Executor &executor, const Proble
         value_means_.take(scratch, executor, t.v, unit, p.causal, false);
         scratch.restore(std::max(end, scratch.mark())); // what follows lies behind both
     }
-    gamma_ = scratch.take<double>(n);
-    key_grad_ = scratch.take<double>(m * dk);
+    if (p.local > int64_t(kInlineLocal)) wide_ = scratch.take<WidePairs>(n);
+    gamma_ = scratch.take<double>(n / kTile + Levels::kMaxLevels + 1); // levels may end with a tile that is not full
+    keys_ = scratch.take<float>(m * simd::slope_stride(dk));
+    key_grad_ = scratch.take<double>(m * simd::slope_stride(dk));
     suffix_ = scratch.take<double>((n / mean_block(dv) + 3) * std::max(dv, dk));
     if (t.grad_v.present() && t.grad_v.dtype != ZETA_F32)
         slice_ = scratch.take<float>(m * std::min(dv, kSliceChannels));
-    chunk_tiles_ = executor.workers() > 1 ? kChunkTiles * size_t(executor.workers()) : 1;
-    const size_t list = size_t(p.neighbours) + kInlineLocal + simd::kListPad, slots = chunk_tiles_ * kTile;
+    if (executor.workers() == 1) return;
+    chunk_tiles_ = kChunkTiles * size_t(executor.workers());
+    const size_t list = list_size(p), slots = chunk_tiles_ * kTile;
     pairs_ = scratch.take<Pairs>(slots);
     uint32_t *ids = scratch.take<uint32_t>(slots * list);
     float *weights = scratch.take<float>(slots * list), *coefficients = scratch.take<float>(slots * list);
@@ -70,7 +79,6 @@ void BackwardUnit::run(const Executor &executor, Context &context, ProgressMeter
         StageTimer timer(context, Stage::mean);
         mean_keys(executor, key_means_, t.k, unit, p.causal, mean_key_);
     }
-    std::fill_n(key_grad_, size_t(unit.m) * size_t(p.dk), 0.0);
     const size_t dv = size_t(p.dv);
     const bool direct = t.grad_v.present() && t.grad_v.dtype == ZETA_F32, sliced = t.grad_v.present() && !direct;
     const size_t step = sliced ? std::min(dv, kSliceChannels) : dv;
@@ -80,8 +88,7 @@ void BackwardUnit::run(const Executor &executor, Context &context, ProgressMeter
             channels.rows = t.grad_v.row<float>(unit.batch, unit.key_head, unit.k_start);
             channels.stride = size_t(t.grad_v.row_stride);
         }
-        for (uint32_t j = 0; j < unit.m; ++j)
-            std::fill_n(channels.rows + j * channels.stride, channels.end - channels.begin, 0.0f);
+        clear(c, channels);
         for (int64_t i = 0; i < p.heads_per_key(); ++i) {
             if (channels.first && grad_gamma != nullptr) grad_gamma[i] = 0;
             for_parts(unit, [&](const Unit &part) {
@@ -91,34 +98,56 @@ void BackwardUnit::run(const Executor &executor, Context &context, ProgressMeter
             });
         }
         if (!sliced) break;
-        for (uint32_t j = 0; j < unit.m; ++j)
-            narrow(executor.kernels(), t.grad_v.dtype, slice_ + j * step, channels.end - channels.begin,
-                   static_cast<uint16_t *>(row_pointer_out(t.grad_v, unit.batch, unit.key_head, unit.k_start + j)) +
-                       begin);
+        c.each(unit.m, 1024, [&](size_t first, size_t last, int) {
+            for (size_t j = first; j < last; ++j)
+                narrow(executor.kernels(), t.grad_v.dtype, slice_ + j * step, channels.end - channels.begin,
+                       static_cast<uint16_t *>(
+                           row_pointer_out(t.grad_v, unit.batch, unit.key_head, unit.k_start + int64_t(j))) +
+                           begin);
+        });
     }
     finish_keys(c);
 }
 
+void BackwardUnit::clear(const Call &c, const Channels &channels) {
+    const size_t dk = size_t(c.p.dk), stride = simd::slope_stride(dk), width = channels.end - channels.begin;
+    c.each(c.unit.m, 1024, [&](size_t begin, size_t end, int) {
+        if (channels.first) {
+            std::fill(key_grad_ + begin * stride, key_grad_ + end * stride, 0.0);
+            std::fill(keys_ + begin * stride, keys_ + end * stride, 0.0f);
+            for (size_t j = begin; j < end; ++j) std::copy_n(k_.data() + j * dk, dk, keys_ + j * stride);
+        }
+        if (width == channels.stride) { // one run of memory: memset is several times faster than row by row
+            std::fill(channels.rows + begin * width, channels.rows + end * width, 0.0f);
+            return;
+        }
+        for (size_t j = begin; j < end; ++j) std::fill_n(channels.rows + j * channels.stride, width, 0.0f);
+    });
+}
+
 void BackwardUnit::fetch_ahead(const Call &c, const HeadKeys &keys, int64_t head, const Selection::Ahead &ahead) {
-    const size_t dk = size_t(c.p.dk), point = dk * sizeof(float);
+    const size_t dk = size_t(c.p.dk), point = dk * sizeof(float), stride = simd::slope_stride(dk);
+    const auto fetch_key = [&](size_t key) {
+        fetch(keys_ + key * stride, stride * sizeof(float));
+        fetch(key_grad_ + key * stride, stride * sizeof(double));
+        fetch_row(c.t.v, c.unit.batch, c.unit.key_head, c.unit.k_start + int64_t(key));
+        if (c.t.grad_v.present()) fetch_row(c.t.grad_v, c.unit.batch, c.unit.key_head, c.unit.k_start + int64_t(key));
+    };
     for (uint32_t i = 0; i < ahead.query_count; ++i) {
         const uint32_t query = ahead.queries[i];
         fetch(keys.q + query * dk, point);
         fetch_row(c.t.grad_out, c.unit.batch, head, c.unit.q_start + query);
+        if (c.t.grad_q.present()) fetch_row(c.t.grad_q, c.unit.batch, head, c.unit.q_start + query);
+        if (c.p.mean) fetch(mean_.key(query) - 2, mean_.bytes());
         if (!c.p.causal) continue;
         if (keys.mean_key != nullptr) fetch(keys.mean_key + query * dk, point);
-        const int64_t position = position_of(c.unit, query);
-        fetch(keys.k + size_t(position) * dk, point);
-        fetch_row(c.t.v, c.unit.batch, c.unit.key_head, c.unit.k_start + position);
-        if (c.t.grad_v.present()) fetch_row(c.t.grad_v, c.unit.batch, c.unit.key_head, c.unit.k_start + position);
+        if (c.p.local > 0) {
+            const size_t position = size_t(position_of(c.unit, query));
+            fetch(keys.k + position * dk, point);
+            fetch_key(position);
+        }
     }
-    for (uint32_t i = 0; i < ahead.key_count; ++i) {
-        const uint32_t key = ahead.keys[i];
-        fetch(keys.k + key * dk, point);
-        fetch(key_grad_ + key * dk, dk * sizeof(double));
-        fetch_row(c.t.v, c.unit.batch, c.unit.key_head, c.unit.k_start + key);
-        if (c.t.grad_v.present()) fetch_row(c.t.grad_v, c.unit.batch, c.unit.key_head, c.unit.k_start + key);
-    }
+    for (uint32_t i = 0; i < ahead.key_count; ++i) fetch_key(ahead.keys[i]);
 }
 
 void BackwardUnit::head(const Call &c, int64_t head, const Channels &channels) {
@@ -133,57 +162,66 @@ void BackwardUnit::head(const Call &c, int64_t head, const Channels &channels) {
                         c.p.gamma_of(head)};
     const uint32_t *hints_a = c.saved.row(c.saved.a, c.p, c.unit.batch, head, c.unit.q_start);
     const uint32_t *hints_b = c.saved.row(c.saved.b, c.p, c.unit.batch, head, c.unit.q_start);
-    // A wide local window does not fit the pairs: its slices are scattered as they are gathered, on one thread.
-    const bool wide = c.p.causal && c.p.local > int64_t(kInlineLocal);
-    const int threads = wide ? 1 : c.threads;
-    const size_t tiles = selection_.tiles(), chunk = threads > 1 ? chunk_tiles_ : 1;
+    const size_t tiles = selection_.tiles(), chunk = c.threads > 1 ? chunk_tiles_ : 1;
+    const auto gather_tile = [&](size_t tile, BackwardWork &work, auto &&use) {
+        selection_.select(c.executor.kernels(), tile, hints_a, hints_b, work.select);
+        fetch_ahead(c, keys, head, selection_.ahead(tile + 1));
+        double gamma = 0;
+        for (uint32_t s = 0; s < work.select.lists.queries; ++s)
+            use(s, gather(c, keys, head, s, channels, work, gamma));
+        if (channels.first) gamma_[tile] = gamma;
+    };
     StageTimer timer(c.context, Stage::attend);
     for (size_t start = 0; start < tiles; start += chunk) {
         const size_t count = std::min(chunk, tiles - start);
-        const auto gather_tiles = [&](size_t begin, size_t end, int worker) {
-            BackwardWork &work = c.work[worker];
-            for (size_t i = begin; i < end; ++i) {
-                selection_.select(c.executor.kernels(), start + i, hints_a, hints_b, work.select);
-                fetch_ahead(c, keys, head, selection_.ahead(start + i + 1));
-                for (uint32_t s = 0; s < kTile; ++s) {
-                    Pairs &pairs = pairs_[i * kTile + s];
-                    pairs.count = 0;
-                    if (s < work.select.lists.queries) gather(c, keys, head, s, channels, work, pairs);
-                }
-            }
-        };
-        const auto scatter_pairs = [&](size_t begin, size_t end, int worker) {
-            for (size_t shard = begin; shard < end; ++shard)
-                scatter(c, keys, head, channels, pairs_, count * kTile, int(shard), threads, c.work[worker]);
-        };
-        if (threads == 1) {
-            gather_tiles(0, count, c.worker);
-            scatter_pairs(0, 1, c.worker);
+        if (c.threads == 1) { // a tile's values first, then its gradients: the rows of both together leave L1
+            BackwardWork &work = c.work[c.worker];
+            Pairs pairs[kTile];
+            gather_tile(start, work, [&](uint32_t s, const Pairs &from) { pairs[s] = from; });
+            scatter(c, keys, head, channels, pairs, work.select.lists.queries, 0, 1, work);
         } else {
-            c.executor.parallel_for(count, 2, gather_tiles);
-            c.executor.parallel_for(size_t(threads), 1, scatter_pairs);
+            c.executor.parallel_for(count, 2, [&](size_t begin, size_t end, int worker) {
+                for (size_t i = begin; i < end; ++i) {
+                    for (uint32_t s = 0; s < kTile; ++s) pairs_[i * kTile + s].count = 0;
+                    gather_tile(start + i, c.work[worker], [&](uint32_t s, const Pairs &from) {
+                        Pairs &to = pairs_[i * kTile + s];
+                        to.query = from.query;
+                        to.count = from.count;
+                        std::copy_n(from.ids, from.count, to.ids);
+                        std::copy_n(from.weights, from.count, to.weights);
+                        if (channels.first) std::copy_n(from.coefficients, from.count, to.coefficients);
+                    });
+                }
+            });
+            c.executor.parallel_for(size_t(c.threads), 1, [&](size_t begin, size_t end, int worker) {
+                for (size_t shard = begin; shard < end; ++shard)
+                    scatter(c, keys, head, channels, pairs_, count * kTile, int(shard), c.threads, c.work[worker]);
+            });
         }
         if (channels.first) c.progress.advance(count * kTile);
     }
+    if (wide_ != nullptr) wide_keys(c, keys, head, channels);
     if (c.p.mean) {
         mean_values(c, head, channels);
         if (channels.first) mean_key_rows(c);
     }
     if (!channels.first || c.grad_gamma == nullptr) return;
     double sum = 0;
-    for (uint32_t i = 0; i < c.unit.n; ++i) sum += gamma_[i];
+    for (size_t tile = 0; tile < tiles; ++tile) sum += gamma_[tile];
     c.grad_gamma[head - c.unit.key_head * c.p.heads_per_key()] += sum;
 }
 
 void BackwardUnit::finish_keys(const Call &c) {
     if (!c.t.grad_k.present()) return;
-    const size_t dk = size_t(c.p.dk);
-    float row[ZETA_MAX_DK];
-    for (uint32_t j = 0; j < c.unit.m; ++j) {
-        for (size_t e = 0; e < dk; ++e) row[e] = float(key_grad_[j * dk + e]);
-        narrow(c.executor.kernels(), c.t.grad_k.dtype, row, dk,
-               row_pointer_out(c.t.grad_k, c.unit.batch, c.unit.key_head, c.unit.k_start + j));
-    }
+    const size_t dk = size_t(c.p.dk), stride = simd::slope_stride(dk);
+    c.each(c.unit.m, 4096, [&](size_t begin, size_t end, int) {
+        float row[ZETA_MAX_DK];
+        for (size_t j = begin; j < end; ++j) {
+            for (size_t e = 0; e < dk; ++e) row[e] = float(key_grad_[j * stride + e]);
+            narrow(c.executor.kernels(), c.t.grad_k.dtype, row, dk,
+                   row_pointer_out(c.t.grad_k, c.unit.batch, c.unit.key_head, c.unit.k_start + int64_t(j)));
+        }
+    });
 }
 
 } // namespace zeta::cpu

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Backward of one unit (spec section 6). Each query gathers: its weights again, its own gradient, and a list of pairs
 // (key, weight, coefficient). Pairs are then added to the keys' rows in query order, so the bits never depend on
-// threads: each thread owns some keys and walks all pairs. The mean's share is a reversed cumulative sum over
-// positions. 16-bit value gradients are summed in float32 for a slice of channels at a time, and rounded once.
+// threads: one thread adds at once, several gather a chunk of pairs, of which each then adds those of its own keys.
+// A wide local window follows by blocks of keys, and last the mean's share, a reversed cumulative sum over positions.
+// 16-bit value gradients are summed in float32 for a slice of channels at a time, and rounded once.
 #pragma once
 
 #include "attend.hpp"
@@ -14,18 +15,47 @@ struct BackwardWork {
     SelectWork select;
     WeighWork weigh;
     float *g = nullptr, *reference = nullptr; // [dv]
-    float *products = nullptr, *own_weights = nullptr;
-    uint32_t *own_ids = nullptr;         // [list + pad] the pairs of this thread's keys
-    float *slice_coefficients = nullptr; // [kSlice + pad]
+    float *products = nullptr;                // [list + pad] of one query, or of a slice
+    float *coefficients = nullptr;            // [kTile, stride] of the lists of a tile; the first also of a slice
+    size_t stride = 0;
+    uint32_t *own_ids = nullptr; // [list + pad] the pairs of this thread's keys
+    float *own_weights = nullptr, *own_coefficients = nullptr;
+    double *running = nullptr; // [dv]
 
     void take(Scratch &scratch, const Problem &p, Source source);
 };
 
-// The pairs of one query, in a chunk of queries.
+// The pairs of one query.
 struct Pairs {
     uint32_t query, count;
     uint32_t *ids;
     float *weights, *coefficients; // p, and dL/dD (dot: dL/d(q.k)) of each
+};
+
+// What a query with a wide local window keeps until the keys of that window are summed.
+struct WidePairs {
+    float minimum, sum; // of its weights
+    uint32_t reference; // key whose value its products are relative to
+    float normaliser;   // 0 sum: nothing attended
+    double mean_product;
+};
+
+// What each query leaves of the mean, side by side since queries come in curve order: <g, mean value>, the mean's
+// weight, and dL/d mean key.
+class MeanSlots {
+public:
+    void take(Scratch &scratch, size_t n, int32_t dk) {
+        stride_ = 2 + size_t(dk);
+        slots_ = scratch.take<double>(n * stride_);
+    }
+    double &product(size_t i) const { return slots_[i * stride_]; }
+    double &weight(size_t i) const { return slots_[i * stride_ + 1]; }
+    double *key(size_t i) const { return slots_ + i * stride_ + 2; }
+    size_t bytes() const { return stride_ * sizeof(double); }
+
+private:
+    size_t stride_ = 0;
+    double *slots_ = nullptr;
 };
 
 class BackwardUnit {
@@ -43,15 +73,21 @@ private:
         size_t stride;
         bool first; // the pass that also does everything but dL/dv
     };
+    void clear(const Call &c, const Channels &channels);
     void head(const Call &c, int64_t head, const Channels &channels);
     void fetch_ahead(const Call &c, const HeadKeys &keys, int64_t head, const Selection::Ahead &ahead);
     void prepare_mean_products(const Call &c, int64_t head);
-    void gather(const Call &c, const HeadKeys &keys, int64_t head, uint32_t slot, const Channels &channels,
-                BackwardWork &work, Pairs &pairs);
+    Pairs gather(const Call &c, const HeadKeys &keys, int64_t head, uint32_t slot, const Channels &channels,
+                 BackwardWork &work, double &gamma);
+    double slopes(const Call &c, const HeadKeys &keys, int64_t head, const Weighed &w, uint32_t query,
+                  BackwardWork &work, float *coefficients);
+    void wide_keys(const Call &c, const HeadKeys &keys, int64_t head, const Channels &channels);
     void scatter(const Call &c, const HeadKeys &keys, int64_t head, const Channels &channels, const Pairs *pairs,
                  size_t n, int shard, int shards, BackwardWork &work);
-    void scatter_list(const Call &c, const HeadKeys &keys, const Channels &channels, uint32_t query, const float *g,
-                      const uint32_t *ids, const float *weights, const float *coefficients, uint32_t n);
+    void scatter_list(const Call &c, const HeadKeys &keys, const Channels &channels, const float *g,
+                      const Pairs &pairs);
+    void add_mean_values(const Call &c, int64_t head, size_t begin, size_t end, const Channels &channels,
+                         const double *after, double *running, bool to_rows) const;
     void mean_values(const Call &c, int64_t head, const Channels &channels);
     void mean_key_rows(const Call &c);
     void finish_keys(const Call &c);
@@ -59,15 +95,15 @@ private:
     Rows k_, q_;
     Selection selection_;
     MeanRows key_means_, value_means_;
-    float *mean_key_ = nullptr;      // [n, dk]
-    double *mean_product_ = nullptr; // [n] <g_t, mean value>
-    float *mean_weight_ = nullptr;   // [n]
-    float *mean_key_grad_ = nullptr; // [n, dk] dL/d mean key
-    double *gamma_ = nullptr;        // [n] dL/d gamma of each query
-    double *key_grad_ = nullptr;     // [m, dk]
-    double *suffix_ = nullptr;       // [blocks + 2, slice channels]
-    float *slice_ = nullptr;         // [m, kSliceChannels] float32 sums of 16-bit gradients
-    Pairs *pairs_ = nullptr;         // [chunk]
+    float *mean_key_ = nullptr;  // [n, dk]
+    MeanSlots mean_;             // [n]
+    WidePairs *wide_ = nullptr;  // [n], if the local window is wide
+    double *gamma_ = nullptr;    // [tiles] dL/d gamma
+    float *keys_ = nullptr;      // [m, slope_stride(dk)]
+    double *key_grad_ = nullptr; // [m, slope_stride(dk)]
+    double *suffix_ = nullptr;   // [blocks + 1, slice channels]
+    float *slice_ = nullptr;     // [m, kSliceChannels] float32 sums of 16-bit gradients
+    Pairs *pairs_ = nullptr;     // [chunk]
     size_t chunk_tiles_ = 1;
 };
 

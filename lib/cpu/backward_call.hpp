@@ -17,12 +17,16 @@ struct BackwardUnit::Call {
     BackwardWork *work;
     int threads, worker;
     double *grad_gamma;
-};
 
-// Rows of the fixed blocks in which the mean's gradients are summed: a constant of the number of channels alone.
-inline size_t mean_block(size_t channels) {
-    return 512 * ((channels + 4095) / 4096);
-}
+    // parallel_for, or on the thread that has this unit to itself.
+    template <class Body> void each(size_t n, size_t grain, Body body) const {
+        if (threads > 1) {
+            executor.parallel_for(n, grain, body);
+        } else if (n > 0) {
+            body(size_t{0}, n, worker);
+        }
+    }
+};
 
 // Row of dL/d out as float32, widened into `buffer` if need be.
 inline const float *gradient_row(const simd::Kernels &kernels, const Tensors &t, const Unit &u, int64_t head,
@@ -33,14 +37,29 @@ inline const float *gradient_row(const simd::Kernels &kernels, const Tensors &t,
     return buffer;
 }
 
-// In float64, on eight running sums: one would wait for itself at every addition.
-inline double dot_product(const float *a, const float *b, size_t n) {
-    double sums[8] = {};
-    size_t i = 0;
-    for (; i + 8 <= n; i += 8)
-        for (size_t j = 0; j < 8; ++j) sums[j] += double(a[i + j]) * double(b[i + j]);
-    for (; i < n; ++i) sums[i % 8] += double(a[i]) * double(b[i]);
-    return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+// Value row of key `key` as float32, widened into `buffer` if need be.
+template <class Call> const float *value_row(const Call &c, const simd::Kernels &kernels, uint32_t key, float *buffer) {
+    const void *p = row_pointer(c.t.v, c.unit.batch, c.unit.key_head, c.unit.k_start + key);
+    if (c.t.v.dtype == ZETA_F32) return static_cast<const float *>(p);
+    widen(kernels, c.t.v.dtype, p, size_t(c.p.dv), buffer);
+    return buffer;
 }
+
+// products[i] = <g, v[ids[i]] - reference>.
+template <class Call> struct ValueProducts {
+    const Call &c;
+    const simd::Kernels &kernels;
+    const float *g, *reference;
+
+    void operator()(const uint32_t *ids, uint32_t n, float *products) const {
+        const void *v = row_pointer(c.t.v, c.unit.batch, c.unit.key_head, c.unit.k_start);
+        const auto kernel = c.t.v.dtype == ZETA_BF16  ? kernels.backward_products_bf16
+                            : c.t.v.dtype == ZETA_F16 ? kernels.backward_products_f16
+                                                      : kernels.backward_products_f32;
+        kernel(g, reference, ids, n, v, size_t(c.t.v.row_stride), size_t(c.p.dv), products);
+    }
+};
+template <class Call>
+ValueProducts(const Call &, const simd::Kernels &, const float *, const float *) -> ValueProducts<Call>;
 
 } // namespace zeta::cpu

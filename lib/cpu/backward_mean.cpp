@@ -4,102 +4,135 @@
 #include "backward_call.hpp"
 
 namespace zeta::cpu {
+namespace {
+
+constexpr size_t kRows = 256;   // of one call: their shares lie on the stack
+constexpr size_t kColumns = 32; // channels that a thread takes at least
+
+using SuffixKernel = void (*)(const void *, size_t, size_t, size_t, const double *, const double *, double *, float *,
+                              size_t);
+
+SuffixKernel suffix_kernel(const simd::Kernels &kernels, int32_t dtype) {
+    switch (dtype) {
+    case ZETA_BF16:
+        return kernels.mean_suffix_bf16;
+    case ZETA_F16:
+        return kernels.mean_suffix_f16;
+    default:
+        return kernels.mean_suffix_f32;
+    }
+}
+
+} // namespace
 
 void BackwardUnit::prepare_mean_products(const Call &c, int64_t head) {
     const size_t dv = size_t(c.p.dv);
-    const auto product = [&](uint32_t i, const float *mean) {
-        const void *p = row_pointer(c.t.grad_out, c.unit.batch, head, c.unit.q_start + i);
-        double sum = 0;
-        if (c.t.grad_out.dtype == ZETA_F32) {
-            const float *g = static_cast<const float *>(p);
-            sum = dot_product(g, mean, dv);
-        } else {
-            float g[64];
-            for (size_t d = 0; d < dv; d += 64) {
-                const size_t n = std::min<size_t>(64, dv - d);
-                widen(c.executor.kernels(), c.t.grad_out.dtype, static_cast<const uint16_t *>(p) + d, n, g);
-                sum += dot_product(g, mean + d, n);
-            }
-        }
-        mean_product_[i] = sum;
+    const simd::Kernels &kernels = c.executor.kernels();
+    const auto product = [&](size_t i, const float *mean, int worker) {
+        const float *g = gradient_row(kernels, c.t, c.unit, head, uint32_t(i), dv, c.work[worker].g);
+        mean_.product(i) = kernels.slopes_dot(g, mean, dv);
     };
     if (c.p.causal) {
-        value_means_.build(c.executor, c.t.v, c.unit, true, product);
+        value_means_.build_visit(c.executor, c.t.v, c.unit,
+                                 [&](size_t first, size_t n, const float *means, int worker) {
+                                     for (size_t i = 0; i < n; ++i) product(first + i, means + i * dv, worker);
+                                 });
         return;
     }
-    value_means_.build(c.executor, c.t.v, c.unit, false, {});
+    value_means_.build(c.executor, c.t.v, c.unit, false);
+    if (c.unit.m == 0) return;
     float *mean = c.work[c.worker].reference;
-    if (c.unit.m > 0) value_means_.row(c.executor, 0, c.worker, mean);
-    for (uint32_t i = 0; i < c.unit.n && c.unit.m > 0; ++i) product(i, mean);
+    value_means_.row(c.executor, 0, c.worker, mean);
+    c.each(size_t(c.unit.n), 256, [&](size_t begin, size_t end, int worker) {
+        for (size_t i = begin; i < end; ++i) product(i, mean, worker);
+    });
+}
+
+// Adds query rows [begin, end), from the last back, to `running`; rows: dL/dv of the queries' positions, or NULL.
+void BackwardUnit::add_mean_values(const Call &c, int64_t head, size_t begin, size_t end, const Channels &channels,
+                                   const double *after, double *running, bool to_rows) const {
+    const size_t origin = c.p.causal ? size_t(position_of(c.unit, 0)) : 0;
+    const size_t bytes = float_size(c.t.grad_out.dtype);
+    double shares[kRows];
+    while (end > begin) {
+        const size_t n = std::min(kRows, end - begin), from = end - n;
+        for (size_t r = 0; r < n; ++r)
+            shares[r] = mean_.weight(from + r) / double(c.p.causal ? origin + from + r + 1 : c.unit.m);
+        const void *g = row_pointer(c.t.grad_out, c.unit.batch, head, c.unit.q_start + int64_t(from));
+        suffix_kernel(c.executor.kernels(), c.t.grad_out.dtype)(
+            static_cast<const char *>(g) + channels.begin * bytes, size_t(c.t.grad_out.row_stride), n,
+            channels.end - channels.begin, shares, after, running,
+            to_rows ? channels.rows + (origin + from) * channels.stride : nullptr, channels.stride);
+        end = from;
+    }
 }
 
 void BackwardUnit::mean_values(const Call &c, int64_t head, const Channels &channels) {
-    const size_t width = channels.end - channels.begin, dv = size_t(c.p.dv), block = mean_block(dv);
+    const size_t width = channels.end - channels.begin, n = size_t(c.unit.n), block = mean_block(size_t(c.p.dv));
     if (width == 0 || c.unit.m == 0) return;
-    const size_t blocks = (c.unit.n + block - 1) / block, origin = c.p.causal ? c.unit.m - c.unit.n : 0;
-    const auto add = [&](uint32_t i, float *buffer, double *sum) {
-        const float *g = gradient_row(c.executor.kernels(), c.t, c.unit, head, i, dv, buffer) + channels.begin;
-        const double share = double(mean_weight_[i]) / double(c.p.causal ? origin + i + 1 : c.unit.m);
-        for (size_t d = 0; d < width; ++d) sum[d] += share * double(g[d]);
-    };
-    // suffix_[b]: the sum over all rows of blocks >= b; one spare row per thread is not needed: blocks own their rows.
+    const size_t blocks = (n + block - 1) / block, origin = c.p.causal ? size_t(position_of(c.unit, 0)) : 0;
+    // suffix_[b]: the sum over all rows of blocks >= b.
     std::fill_n(suffix_ + blocks * width, width, 0.0);
-    const auto sums = [&](size_t begin, size_t end, int worker) {
-        for (size_t b = begin; b < end; ++b) {
-            double *sum = suffix_ + b * width;
-            std::fill_n(sum, width, 0.0);
-            for (size_t i = std::min<size_t>(c.unit.n, (b + 1) * block); i-- > b * block;)
-                add(uint32_t(i), c.work[worker].g, sum);
-        }
-    };
-    c.executor.parallel_for(blocks, 1, sums);
-    for (size_t b = blocks; b-- > 0;)
-        for (size_t d = 0; d < width; ++d) suffix_[b * width + d] += suffix_[(b + 1) * width + d];
-    const auto add_row = [&](size_t j, const double *after, const double *running) {
-        float *row = channels.rows + j * channels.stride;
-        for (size_t d = 0; d < width; ++d) row[d] += float(after[d] + (running ? running[d] : 0.0));
-    };
-    if (!c.p.causal) {
-        for (size_t j = 0; j < c.unit.m; ++j) add_row(j, suffix_, nullptr);
-        return;
-    }
-    const auto rows = [&](size_t begin, size_t end, int worker) {
-        double running[4096];
-        for (size_t b = begin; b < end; ++b)
-            for (size_t d0 = 0; d0 < width; d0 += 4096) { // beyond 4096 channels: columns one group after another
-                const size_t part = std::min<size_t>(4096, width - d0);
-                std::fill_n(running, part, 0.0);
-                for (size_t i = std::min<size_t>(c.unit.n, (b + 1) * block); i-- > b * block;) {
-                    const float *g =
-                        gradient_row(c.executor.kernels(), c.t, c.unit, head, uint32_t(i), dv, c.work[worker].g) +
-                        channels.begin + d0;
-                    const double share = double(mean_weight_[i]) / double(origin + i + 1);
-                    float *row = channels.rows + (origin + i) * channels.stride + d0;
-                    const double *after = suffix_ + (b + 1) * width + d0;
-                    for (size_t d = 0; d < part; ++d) {
-                        running[d] += share * double(g[d]);
-                        row[d] += float(after[d] + running[d]);
-                    }
+    const size_t threads = size_t(c.threads), columns = width / kColumns;
+    if (c.p.causal && (threads == 1 || columns >= threads)) { // one pass
+        const size_t parts = threads == 1 ? 1 : threads;
+        c.each(parts, 1, [&](size_t first, size_t last, int worker) {
+            double *running = c.work[worker].running;
+            for (size_t part = first; part < last; ++part) {
+                const size_t from = columns * part / parts * kColumns,
+                             to = part + 1 == parts ? width : columns * (part + 1) / parts * kColumns;
+                const Channels share{channels.begin + from, channels.begin + to, channels.rows + from, channels.stride,
+                                     channels.first};
+                for (size_t b = blocks; b-- > 0;) {
+                    const double *after = suffix_ + (b + 1) * width + from;
+                    std::fill_n(running, to - from, 0.0);
+                    add_mean_values(c, head, b * block, std::min(n, (b + 1) * block), share, after, running, true);
+                    for (size_t d = 0; d < to - from; ++d) suffix_[b * width + from + d] = after[d] + running[d];
                 }
             }
-    };
-    c.executor.parallel_for(blocks, 1, rows);
-    for (size_t j = 0; j < origin; ++j) add_row(j, suffix_, nullptr);
+        });
+    } else {
+        c.each(blocks, 1, [&](size_t begin, size_t end, int) {
+            for (size_t b = begin; b < end; ++b) {
+                std::fill_n(suffix_ + b * width, width, 0.0);
+                add_mean_values(c, head, b * block, std::min(n, (b + 1) * block), channels, nullptr,
+                                suffix_ + b * width, false);
+            }
+        });
+        for (size_t b = blocks; b-- > 0;)
+            for (size_t d = 0; d < width; ++d) suffix_[b * width + d] += suffix_[(b + 1) * width + d];
+        if (c.p.causal)
+            c.each(blocks, 1, [&](size_t begin, size_t end, int worker) {
+                double *running = c.work[worker].running;
+                for (size_t b = begin; b < end; ++b) {
+                    std::fill_n(running, width, 0.0);
+                    add_mean_values(c, head, b * block, std::min(n, (b + 1) * block), channels,
+                                    suffix_ + (b + 1) * width, running, true);
+                }
+            });
+    }
+    // Keys that no query stands at get the sum over all queries.
+    c.each(c.p.causal ? origin : c.unit.m, 1024, [&](size_t begin, size_t end, int) {
+        for (size_t j = begin; j < end; ++j)
+            for (size_t d = 0; d < width; ++d) channels.rows[j * channels.stride + d] += float(suffix_[d]);
+    });
 }
 
 void BackwardUnit::mean_key_rows(const Call &c) {
-    const size_t dk = size_t(c.p.dk), origin = c.p.causal ? c.unit.m - c.unit.n : 0;
+    const size_t dk = size_t(c.p.dk), stride = simd::slope_stride(dk);
+    const size_t origin = c.p.causal ? size_t(position_of(c.unit, 0)) : 0;
     double sum[ZETA_MAX_DK] = {};
-    for (size_t i = c.unit.n; i-- > 0;) {
+    for (size_t i = size_t(c.unit.n); i-- > 0;) {
         const double share = 1.0 / double(c.p.causal ? origin + i + 1 : c.unit.m);
+        const double *grad = mean_.key(i);
         for (size_t e = 0; e < dk; ++e) {
-            sum[e] += share * double(mean_key_grad_[i * dk + e]);
-            if (c.p.causal) key_grad_[(origin + i) * dk + e] += sum[e];
+            sum[e] += share * grad[e];
+            if (c.p.causal) key_grad_[(origin + i) * stride + e] += sum[e];
         }
     }
     const size_t rest = c.p.causal ? origin : c.unit.m;
     for (size_t j = 0; j < rest; ++j)
-        for (size_t e = 0; e < dk; ++e) key_grad_[j * dk + e] += sum[e];
+        for (size_t e = 0; e < dk; ++e) key_grad_[j * stride + e] += sum[e];
 }
 
 } // namespace zeta::cpu

@@ -280,10 +280,11 @@ void DenseUnit::head(const Executor &executor, Context &context, ProgressMeter &
     q_.load(executor, t.q, unit.batch, head, unit.q_start, unit.n);
     if (p.mean) {
         StageTimer timer(context, Stage::mean);
-        const auto to_out = [&](uint32_t query, const float *mean) {
-            std::copy_n(mean, p.dv, t.out.row<float>(unit.batch, head, unit.q_start + query));
-        };
-        value_means_.build(executor, t.v, unit, p.causal, mean_in_out_ ? MeanRows::Each(to_out) : MeanRows::Each());
+        if (mean_in_out_)
+            value_means_.build_into(executor, t.v, unit, t.out.row<float>(unit.batch, head, unit.q_start),
+                                    size_t(t.out.row_stride));
+        else
+            value_means_.build(executor, t.v, unit, p.causal);
     }
     const HeadKeys keys{&executor.kernels(), &p, &unit, q_.data(), k_.data(), p.mean ? mean_key_ : nullptr,
                         p.gamma_of(head)};

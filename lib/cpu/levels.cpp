@@ -5,6 +5,7 @@
 namespace zeta::cpu {
 namespace {
 
+constexpr size_t kGrain = 1 << 14;         // entries of a task; a multiple of the block
 constexpr uint32_t kFuture = ~uint32_t{0}; // position of padding: never below a limit
 
 size_t padded(size_t n) {
@@ -60,7 +61,10 @@ void Levels::finish(const Executor &executor, Storage &s) {
     const uint32_t *source = s.position;
     uint32_t count = n;
     for (int h = 0; h < s.view.heights; ++h) {
-        executor.kernels().levels_minimum(source, count, s.minimum[h]);
+        executor.parallel_for(count, kGrain, [&](size_t begin, size_t end, int) {
+            executor.kernels().levels_minimum(source + begin, uint32_t(end - begin),
+                                              s.minimum[h] + begin / simd::kBlock);
+        });
         count = s.view.minimum_count[h];
         std::fill(s.minimum[h] + count, s.minimum[h] + padded(count) + simd::kBlock, kFuture);
         source = s.minimum[h];
@@ -81,13 +85,34 @@ void Levels::build(const Executor &executor, const float *k) {
     });
     finish(executor, top);
     for (int i = 0; i + 1 < count_; ++i) {
-        Storage &from = storage_[i], &to = storage_[i + 1];
-        executor.kernels().levels_filter(from.position, from.coordinate, from.view.stride, from.view.count, dk_, to.cap,
-                                         to.position, to.coordinate, to.view.stride, from.kept, from.before);
-        from.kept[from.view.count / 64] = from.view.count % 64 ? from.kept[from.view.count / 64] : 0;
-        if (from.view.count % 64 == 0) from.before[from.view.count / 64] = to.view.count;
-        finish(executor, to);
+        filter(executor, storage_[i], storage_[i + 1]);
+        finish(executor, storage_[i + 1]);
     }
+}
+
+void Levels::filter(const Executor &executor, Storage &from, const Storage &to) const {
+    const simd::Kernels &kernels = executor.kernels();
+    const uint32_t count = from.view.count, kept_all = to.view.count;
+    const Pieces pieces(executor, count);
+    uint32_t first[Pieces::kMost + 1] = {}; // keys kept before each piece
+    if (pieces.count() > 1)
+        executor.parallel_for(pieces.count(), 1, [&](size_t begin, size_t end, int) {
+            for (size_t i = begin; i < end; ++i)
+                first[i + 1] =
+                    kernels.levels_count(from.position + pieces.edge(i), pieces.edge(i + 1) - pieces.edge(i), to.cap);
+        });
+    for (size_t i = 0; i < pieces.count(); ++i) first[i + 1] += first[i];
+    executor.parallel_for(pieces.count(), 1, [&](size_t begin, size_t end, int) {
+        for (size_t i = begin; i < end; ++i) {
+            const uint32_t limit = i + 1 == pieces.count() ? kept_all + uint32_t(simd::kPad) : first[i + 1];
+            kernels.levels_filter(from.position, from.coordinate, from.view.stride, pieces.edge(i), pieces.edge(i + 1),
+                                  dk_, to.cap, to.position, to.coordinate, to.view.stride, first[i], limit, from.kept,
+                                  from.before);
+        }
+    });
+    if (count % simd::kBlock != 0) return;
+    from.kept[count / simd::kBlock] = 0; // a rank past the last key
+    from.before[count / simd::kBlock] = kept_all;
 }
 
 } // namespace zeta::cpu

@@ -10,6 +10,22 @@
 
 namespace zeta::cpu {
 
+// Long arrays cut for the threads at multiples of the block, at most one piece each.
+class Pieces {
+public:
+    static constexpr size_t kMost = 64, kSmallest = 1 << 14;
+
+    Pieces(const Executor &executor, uint32_t n) : n_(n), count_(std::min(size_t(executor.workers()), kMost)) {
+        count_ = std::max<size_t>(1, std::min(count_, n / kSmallest));
+    }
+    size_t count() const { return count_; }
+    uint32_t edge(size_t i) const { return i == count_ ? n_ : uint32_t(n_ * i / count_ / simd::kBlock * simd::kBlock); }
+
+private:
+    uint32_t n_;
+    size_t count_;
+};
+
 class Levels {
 public:
     static constexpr int kMaxLevels = 20;
@@ -25,18 +41,9 @@ public:
     const simd::Level &level(int i) const { return storage_[i].view; }
     uint32_t cap(int i) const { return storage_[i].cap; }
     const uint64_t *words() const { return words_; }
-    // Keys of level i that are also in level i + 1, among its first `rank`.
-    uint32_t rank_below(int i, uint32_t rank) const {
-        const Storage &s = storage_[i];
-        const uint64_t bits = s.kept[rank / 64] & ((uint64_t{1} << (rank % 64)) - 1);
-        return s.before[rank / 64] + uint32_t(__builtin_popcountll(bits));
-    }
-    // The smallest level that holds all keys below limit.
-    int level_for(uint32_t limit) const {
-        int i = 0;
-        while (i + 1 < count_ && storage_[i + 1].cap >= limit) ++i;
-        return i;
-    }
+    // One bit per key of level i: also in level i + 1; and how many of them before each block of 64.
+    const uint64_t *kept(int i) const { return storage_[i].kept; }
+    const uint32_t *before(int i) const { return storage_[i].before; }
 
 private:
     struct Storage {
@@ -45,9 +52,10 @@ private:
         uint32_t *position;
         float *coordinate;
         uint32_t *minimum[simd::kMaxHeights];
-        uint64_t *kept;   // one bit per key: also in the next level
-        uint32_t *before; // kept keys before each block of 64
+        uint64_t *kept;
+        uint32_t *before;
     };
+    void filter(const Executor &executor, Storage &from, const Storage &to) const;
     void finish(const Executor &executor, Storage &storage);
 
     int dk_ = 0, count_ = 0;

@@ -1,14 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-// Prefix sums in three steps: sums of blocks in parallel, their prefix in order, running sums inside blocks in
-// parallel. At one thread the first step is folded into the third; the additions, and so the bits, are the same.
+// Prefix sums of blocks. On one thread, or where threads share the columns, one pass makes both a block's sum and the
+// running sums inside it; else the blocks' sums come first, in parallel, then their prefix, then the running sums. The
+// additions, and so the bits, are the same.
 #include "mean.hpp"
 
 namespace zeta::cpu {
 namespace {
 
-// Rows per block: a constant of the number of channels alone, since the sums depend on it.
-size_t block_rows(size_t channels) {
-    return 512 * ((channels + 4095) / 4096);
+constexpr size_t kColumns = 32; // channels that a thread takes at least: two cache lines of float32
+constexpr size_t kVisited = 16; // mean rows handed out at a time
+
+using PrefixKernel = void (*)(const void *, size_t, size_t, size_t, const double *, double *, double, float *, size_t);
+
+PrefixKernel prefix_kernel(const simd::Kernels &kernels, int32_t dtype) {
+    switch (dtype) {
+    case ZETA_BF16:
+        return kernels.mean_prefix_bf16;
+    case ZETA_F16:
+        return kernels.mean_prefix_f16;
+    default:
+        return kernels.mean_prefix_f32;
+    }
 }
 
 } // namespace
@@ -16,78 +28,121 @@ size_t block_rows(size_t channels) {
 void MeanRows::take(Scratch &scratch, const Executor &executor, const View &view, const Unit &unit, bool causal,
                     bool checkpoints) {
     channels_ = size_t(view.channels);
-    block_ = block_rows(channels_);
-    blocks_ = (unit.m + block_ - 1) / block_;
+    block_ = mean_block(channels_);
     spacing_ = (channels_ + 15) / 16; // a checkpoint of 8 dv bytes each dv/16 positions: at most 128 bytes a position
-    before_ = scratch.take<double>((blocks_ + 1) * channels_);
-    inside_ = causal && checkpoints ? scratch.take<double>((unit.n / spacing_ + 2) * channels_) : nullptr;
-    row_ = scratch.take<float>(size_t(executor.workers()) * channels_);
-    mean_ = scratch.take<float>(size_t(executor.workers()) * channels_);
+    before_ = scratch.take<double>(((unit.m + block_ - 1) / block_ + 1) * channels_);
+    inside_ = causal && checkpoints ? scratch.take<double>((size_t(unit.n) / spacing_ + 2) * channels_) : nullptr;
+    mean_ = scratch.take<float>(size_t(executor.workers()) * channels_ * kVisited);
     running_ = scratch.take<double>(size_t(executor.workers()) * channels_);
 }
 
-void MeanRows::build(const Executor &executor, const View &view, const Unit &unit, bool causal, Each each) {
+void MeanRows::start(const View &view, const Unit &unit, bool causal) {
     view_ = view;
     unit_ = unit;
     causal_ = causal;
-    origin_ = causal ? unit.m - unit.n : 0;
+    origin_ = causal ? size_t(position_of(unit, 0)) : 0;
     blocks_ = (unit.m + block_ - 1) / block_;
-    const simd::Kernels &kernels = executor.kernels();
-    const auto load = [&](size_t j, int worker) -> const float * {
-        const void *p = row_pointer(view, unit.batch, unit.key_head, unit.k_start + int64_t(j));
-        if (view.dtype == ZETA_F32) return static_cast<const float *>(p);
-        float *row = row_ + size_t(worker) * channels_;
-        widen(kernels, view.dtype, p, channels_, row);
-        return row;
+}
+
+// Adds rows [begin, end), all of one block, to `running`; means: NULL, or where their mean rows go.
+void MeanRows::add(const Executor &executor, size_t begin, size_t end, Columns columns, const double *before,
+                   double *running, float *means, size_t stride) const {
+    if (begin >= end) return;
+    const void *row = row_pointer(view_, unit_.batch, unit_.key_head, unit_.k_start + int64_t(begin));
+    prefix_kernel(executor.kernels(), view_.dtype)(
+        static_cast<const char *>(row) + columns.begin * float_size(view_.dtype), size_t(view_.row_stride), end - begin,
+        columns.end - columns.begin, before + columns.begin, running + columns.begin, double(begin + 1),
+        means == nullptr ? nullptr : means + columns.begin, stride);
+}
+
+// Sums of all blocks; queries(begin, end, columns, before, running, worker) adds the rows of a block that are queries'
+// positions and does with them what it wants.
+template <class Queries> void MeanRows::sweep(const Executor &executor, bool by_columns, Queries queries) {
+    const size_t workers = size_t(executor.workers()), m = unit_.m;
+    const auto run_block = [&](size_t b, Columns columns, int worker) {
+        double *running = running_ + size_t(worker) * channels_;
+        const double *before = before_ + b * channels_;
+        std::fill(running + columns.begin, running + columns.end, 0.0);
+        const size_t begin = b * block_, end = std::min(m, begin + block_);
+        const size_t split = std::min(std::max(causal_ ? origin_ : m, begin), end);
+        add(executor, begin, split, columns, before, running, nullptr, 0);
+        if (split < end) queries(split, end, columns, before, running, worker);
+        return running;
     };
-    const bool sums_first = executor.workers() > 1 || !causal;
     std::fill_n(before_, channels_, 0.0);
-    if (sums_first) {
-        executor.parallel_for(blocks_, 1, [&](size_t begin, size_t end, int worker) {
-            for (size_t b = begin; b < end; ++b) {
-                double *sum = before_ + (b + 1) * channels_;
-                std::fill_n(sum, channels_, 0.0);
-                for (size_t j = b * block_; j < std::min<size_t>(unit.m, (b + 1) * block_); ++j)
-                    kernels.mean_add(load(j, worker), channels_, sum);
+    const size_t shares = by_columns ? std::max<size_t>(channels_ / kColumns, 1) : 1;
+    if (workers == 1 || shares >= workers) {
+        const size_t parts = std::min(shares, workers);
+        executor.parallel_for(parts, 1, [&](size_t first, size_t last, int worker) {
+            for (size_t part = first; part < last; ++part) {
+                const Columns columns{shares * part / parts * kColumns,
+                                      part + 1 == parts ? channels_ : shares * (part + 1) / parts * kColumns};
+                for (size_t b = 0; b < blocks_; ++b) {
+                    const double *running = run_block(b, columns, worker), *before = before_ + b * channels_;
+                    for (size_t c = columns.begin; c < columns.end; ++c)
+                        before_[(b + 1) * channels_ + c] = before[c] + running[c];
+                }
             }
         });
-        for (size_t b = 1; b <= blocks_; ++b)
-            for (size_t c = 0; c < channels_; ++c) before_[b * channels_ + c] += before_[(b - 1) * channels_ + c];
+        return;
     }
-    if (!causal) return;
-    executor.parallel_for(blocks_, sums_first ? 1 : blocks_, [&](size_t begin, size_t end, int worker) {
-        double *running = running_ + size_t(worker) * channels_;
-        for (size_t b = begin; b < end; ++b) {
-            const double *before = before_ + b * channels_;
-            std::fill_n(running, channels_, 0.0);
-            for (size_t j = b * block_; j < std::min<size_t>(unit.m, (b + 1) * block_); ++j) {
-                if (j < origin_) {
-                    kernels.mean_add(load(j, worker), channels_, running);
-                    continue;
-                }
-                const size_t i = j - origin_;
-                if (i % spacing_ == 0 && !each) std::copy_n(running, channels_, inside_ + i / spacing_ * channels_);
-                if (!each) {
-                    kernels.mean_add(load(j, worker), channels_, running);
-                    continue;
-                }
-                float *mean = mean_ + size_t(worker) * channels_;
-                kernels.mean_step(load(j, worker), channels_, before, running, double(j + 1), mean);
-                each(uint32_t(i), mean);
-            }
-            if (!sums_first)
-                for (size_t c = 0; c < channels_; ++c) before_[(b + 1) * channels_ + c] = before[c] + running[c];
+    const Columns all{0, channels_};
+    executor.parallel_for(blocks_, 1, [&](size_t first, size_t last, int) {
+        for (size_t b = first; b < last; ++b) {
+            double *sum = before_ + (b + 1) * channels_;
+            std::fill_n(sum, channels_, 0.0);
+            add(executor, b * block_, std::min(m, (b + 1) * block_), all, sum, sum, nullptr, 0);
+        }
+    });
+    for (size_t b = 1; b <= blocks_; ++b)
+        for (size_t c = 0; c < channels_; ++c) before_[b * channels_ + c] += before_[(b - 1) * channels_ + c];
+    if (!causal_) return;
+    executor.parallel_for(blocks_, 1, [&](size_t first, size_t last, int worker) {
+        for (size_t b = first; b < last; ++b) run_block(b, all, worker);
+    });
+}
+
+void MeanRows::build(const Executor &executor, const View &view, const Unit &unit, bool causal) {
+    start(view, unit, causal);
+    sweep(executor, true, [&](size_t begin, size_t end, Columns columns, const double *before, double *running, int) {
+        for (size_t j = begin; j < end;) { // up to each checkpoint
+            const size_t i = j - origin_, step = std::min(spacing_ - i % spacing_, end - j);
+            if (i % spacing_ == 0)
+                std::copy(running + columns.begin, running + columns.end,
+                          inside_ + i / spacing_ * channels_ + columns.begin);
+            add(executor, j, j + step, columns, before, running, nullptr, 0);
+            j += step;
         }
     });
 }
 
+void MeanRows::build_into(const Executor &executor, const View &view, const Unit &unit, float *rows, size_t stride) {
+    start(view, unit, true);
+    sweep(executor, true, [&](size_t begin, size_t end, Columns columns, const double *before, double *running, int) {
+        add(executor, begin, end, columns, before, running, rows + (begin - origin_) * stride, stride);
+    });
+}
+
+void MeanRows::build_visit(const Executor &executor, const View &view, const Unit &unit, Visit visit) {
+    start(view, unit, true);
+    const auto queries = [&](size_t begin, size_t end, Columns columns, const double *before, double *running,
+                             int worker) {
+        float *means = mean_ + size_t(worker) * channels_ * kVisited;
+        for (size_t j = begin; j < end; j += kVisited) {
+            const size_t n = std::min(kVisited, end - j);
+            add(executor, j, j + n, columns, before, running, means, channels_);
+            visit(j - origin_, n, means, worker);
+        }
+    };
+    sweep(executor, false, queries);
+}
+
 void MeanRows::row(const Executor &executor, uint32_t i, int worker, float *mean) const {
-    double *running = running_ + size_t(worker) * channels_;
     if (!causal_) {
         for (size_t c = 0; c < channels_; ++c) mean[c] = float(before_[blocks_ * channels_ + c] / double(unit_.m));
         return;
     }
-    const simd::Kernels &kernels = executor.kernels();
+    double *running = running_ + size_t(worker) * channels_;
     const size_t t = origin_ + i, block_begin = t / block_ * block_;
     size_t j = origin_ + i / spacing_ * spacing_;
     if (j < block_begin) { // the checkpoint lies in an earlier block: this block's running sum starts at zero
@@ -96,29 +151,17 @@ void MeanRows::row(const Executor &executor, uint32_t i, int worker, float *mean
     } else {
         std::copy_n(inside_ + i / spacing_ * channels_, channels_, running);
     }
-    float *row = row_ + size_t(worker) * channels_;
-    for (; j <= t; ++j) {
-        const void *p = row_pointer(view_, unit_.batch, unit_.key_head, unit_.k_start + int64_t(j));
-        const float *v = static_cast<const float *>(p);
-        if (view_.dtype != ZETA_F32) {
-            widen(kernels, view_.dtype, p, channels_, row);
-            v = row;
-        }
-        if (j == t)
-            kernels.mean_step(v, channels_, before_ + t / block_ * channels_, running, double(t + 1), mean);
-        else
-            kernels.mean_add(v, channels_, running);
-    }
+    const double *before = before_ + t / block_ * channels_;
+    add(executor, j, t, {0, channels_}, before, running, nullptr, 0);
+    add(executor, t, t + 1, {0, channels_}, before, running, mean, channels_);
 }
 
 void mean_keys(const Executor &executor, MeanRows &means, const View &k, const Unit &unit, bool causal,
                float *mean_key) {
-    const size_t dk = size_t(k.channels);
     if (causal) {
-        const auto keep = [&](uint32_t i, const float *mean) { std::copy_n(mean, dk, mean_key + i * dk); };
-        means.build(executor, k, unit, true, keep);
+        means.build_into(executor, k, unit, mean_key, size_t(k.channels));
     } else {
-        means.build(executor, k, unit, false, {});
+        means.build(executor, k, unit, false);
         if (unit.m > 0) means.row(executor, 0, 0, mean_key);
     }
 }

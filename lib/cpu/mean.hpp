@@ -8,28 +8,45 @@
 
 namespace zeta::cpu {
 
-// Prefix sums over rows of one head of `view`, kept so that the mean row of any query can be made: the sum before each
-// block, and inside a block a running sum at every `spacing`-th position.
+// Rows per block: a constant of the number of channels alone, since the sums depend on it.
+inline size_t mean_block(size_t channels) {
+    return 512 * ((channels + 4095) / 4096);
+}
+
+// Prefix sums over rows of one head of `view`: the sum before each block, and, if row() will be called, a running sum
+// inside the block at every `spacing`-th query.
 class MeanRows {
 public:
-    // checkpoints: row() will be called; otherwise only build's `each` (or the one mean, if not causal) is wanted.
+    // checkpoints: row() will be called on a causal unit.
     void take(Scratch &scratch, const Executor &executor, const View &view, const Unit &unit, bool causal,
               bool checkpoints);
-    // Makes the sums; each(i, mean) is called once per query row i with its mean row [channels], if given (causal).
-    using Each = FunctionRef<void(uint32_t i, const float *mean)>;
-    void build(const Executor &executor, const View &view, const Unit &unit, bool causal, Each each);
-    // The mean row of query row i, as build's `each` gave it, made again.
+
+    // Makes the sums, and then one of the following with the mean rows of a causal unit's queries.
+    void build(const Executor &executor, const View &view, const Unit &unit, bool causal);
+    void build_into(const Executor &executor, const View &view, const Unit &unit, float *rows, size_t stride);
+    // visit(first, n, means, worker): means [n, channels] of query rows first, first + 1, ...
+    using Visit = FunctionRef<void(size_t first, size_t n, const float *means, int worker)>;
+    void build_visit(const Executor &executor, const View &view, const Unit &unit, Visit visit);
+
+    // The mean row of query row i after build().
     void row(const Executor &executor, uint32_t i, int worker, float *mean) const;
 
 private:
+    template <class Queries> void sweep(const Executor &executor, bool by_columns, Queries queries);
+    void start(const View &view, const Unit &unit, bool causal);
+    struct Columns {
+        size_t begin, end;
+    };
+    void add(const Executor &executor, size_t begin, size_t end, Columns columns, const double *before, double *running,
+             float *means, size_t stride) const;
+
     size_t channels_ = 0, block_ = 0, spacing_ = 1, blocks_ = 0;
     bool causal_ = true;
     View view_;
     Unit unit_{};
-    double *before_ = nullptr; // [blocks + 1, channels] sum of all rows before a block
-    double *inside_ = nullptr; // [n / spacing + 1, channels] running sums inside the block, before position c * spacing
-    float *row_ = nullptr;     // [workers, channels] a row widened
-    float *mean_ = nullptr;    // [workers, channels] what `each` gets
+    double *before_ = nullptr;  // [blocks + 1, channels] sum of all rows before a block
+    double *inside_ = nullptr;  // [n / spacing + 2, channels] running sums inside the block, before query i * spacing
+    float *mean_ = nullptr;     // [workers, kVisited, channels] what `visit` gets
     double *running_ = nullptr; // [workers, channels]
     size_t origin_ = 0;         // position of query row 0
 };

@@ -58,6 +58,14 @@ uint32_t Weighed::slice(uint32_t begin, WeighWork &work) const {
     return n;
 }
 
+void Weighed::resume(const HeadKeys &head, uint32_t query, LocalRange range, float least, float sum) {
+    head_ = &head;
+    point_ = head.q + size_t(query) * size_t(head.problem->dk);
+    wide = range;
+    minimum = least;
+    sum_ = sum;
+}
+
 float normaliser_of(int score, float gamma, float minimum, double sum) {
     const double g = gamma, low = minimum;
     switch (score) {

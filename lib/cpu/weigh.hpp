@@ -54,6 +54,10 @@ public:
     float normaliser = 0;
     float minimum = 0; // see attend_minimum
 
+    float sum() const { return sum_; } // of the weights before they were normalised
+    // As weigh() left it, for slices of `range` alone.
+    void resume(const HeadKeys &head, uint32_t query, LocalRange range, float least, float sum);
+
     // Local positions that are not in the list, in slices of at most kSlice: ids and p in work.slice_*.
     LocalRange wide{0, 0};
     uint32_t slice(uint32_t begin, WeighWork &work) const; // returns its length

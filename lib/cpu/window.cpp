@@ -12,6 +12,8 @@ void WindowQueries::take(Scratch &scratch, uint32_t n) {
     rank_ = scratch.take<uint32_t>(n);
     passed_ = scratch.take<uint32_t>(n);
     passed_rank_ = scratch.take<uint32_t>(n);
+    next_ = scratch.take<uint32_t>(n);
+    next_rank_ = scratch.take<uint32_t>(n);
 }
 
 void WindowQueries::encode_queries(const Executor &executor, const Axes &axes, const float *q, int dk) {
@@ -45,24 +47,57 @@ void WindowQueries::place(const Executor &executor, const Problem &p, const Unit
     for (int l = 0; l < levels_; ++l) {
         query_begin_[l] = placed;
         const bool last = l + 1 == levels_;
-        const uint32_t next_cap = last ? 0 : levels.cap(l + 1);
-        uint32_t kept = 0;
-        for (uint32_t i = 0; i < alive; ++i) {
-            const uint32_t query = passed_[i], rank = passed_rank_[i];
-            const bool down = !last && limit_of(p, unit, query) <= next_cap;
-            query_[placed] = query;
-            rank_[placed] = rank;
-            placed += !down;
-            passed_[kept] = query;
-            if (!last) passed_rank_[kept] = levels.rank_below(l, rank);
-            kept += down;
-        }
-        alive = kept;
+        const uint32_t down =
+            descend(executor, levels, l, last ? 0 : first_above(p, unit, levels.cap(l + 1)), alive, placed);
+        placed += alive - down;
+        alive = down;
     }
     query_begin_[levels_] = placed;
     tile_begin_[0] = 0;
     for (int l = 0; l < levels_; ++l)
         tile_begin_[l + 1] = tile_begin_[l] + (query_begin_[l + 1] - query_begin_[l] + kTile - 1) / kTile;
+}
+
+// The first query whose limit is above `cap`: limits never fall from one query to the next.
+uint32_t WindowQueries::first_above(const Problem &p, const Unit &unit, uint32_t cap) const {
+    uint32_t low = 0, high = n_;
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        if (limit_of(p, unit, middle) > cap)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return low;
+}
+
+// Leaves the queries of level l, of the `alive` that have come down to it, at `placed`, and passes those below
+// `threshold` on. Returns how many these are.
+uint32_t WindowQueries::descend(const Executor &executor, const Levels &levels, int l, uint32_t threshold,
+                                uint32_t alive, uint32_t placed) {
+    const simd::Kernels &kernels = executor.kernels();
+    const Pieces pieces(executor, alive);
+    uint32_t first[Pieces::kMost + 1] = {}; // queries that go down before each piece
+    if (pieces.count() > 1)
+        executor.parallel_for(pieces.count(), 1, [&](size_t begin, size_t end, int) {
+            for (size_t i = begin; i < end; ++i)
+                first[i + 1] =
+                    kernels.levels_count(passed_ + pieces.edge(i), pieces.edge(i + 1) - pieces.edge(i), threshold);
+        });
+    else
+        first[1] = kernels.levels_count(passed_, alive, threshold);
+    for (size_t i = 0; i < pieces.count(); ++i) first[i + 1] += first[i];
+    executor.parallel_for(pieces.count(), 1, [&](size_t begin, size_t end, int) {
+        for (size_t i = begin; i < end; ++i) {
+            const uint32_t from = pieces.edge(i), stay = placed + from - first[i];
+            kernels.levels_descend(passed_ + from, passed_rank_ + from, pieces.edge(i + 1) - from, threshold,
+                                   levels.kept(l), levels.before(l), query_ + stay, rank_ + stay, next_ + first[i],
+                                   next_rank_ + first[i]);
+        }
+    });
+    std::swap(passed_, next_);
+    std::swap(passed_rank_, next_rank_);
+    return first[pieces.count()];
 }
 
 WindowQueries::At WindowQueries::at(size_t tile) const {

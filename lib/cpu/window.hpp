@@ -53,12 +53,16 @@ private:
         uint32_t begin, count; // of the queries of a tile, in query_ and rank_
     };
     At at(size_t tile) const;
+    uint32_t first_above(const Problem &p, const Unit &unit, uint32_t cap) const;
+    uint32_t descend(const Executor &executor, const Levels &levels, int l, uint32_t threshold, uint32_t alive,
+                     uint32_t placed);
 
     uint32_t n_ = 0;
     int levels_ = 0;
     uint64_t *words_ = nullptr, *temporary_ = nullptr;
     uint32_t *query_ = nullptr, *rank_ = nullptr;         // [n], grouped by level, in curve order
     uint32_t *passed_ = nullptr, *passed_rank_ = nullptr; // [n] queries on their way down
+    uint32_t *next_ = nullptr, *next_rank_ = nullptr;     // [n] those of the next level
     uint32_t query_begin_[Levels::kMaxLevels + 1] = {};
     size_t tile_begin_[Levels::kMaxLevels + 1] = {};
 };

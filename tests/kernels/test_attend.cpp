@@ -114,7 +114,13 @@ void check_values(const Kernels &kernels, Random &random, RowType type, size_t n
     const std::vector<float> before = floats(random, dv), weight_values = floats(random, n);
     const Array<uint32_t> ids(some_ids(random, n, keys), place);
     const Array<float> weights(weight_values, place), sum(before, place);
-    std::vector<double> expected(before.begin(), before.end()), size(dv);
+    const float base_weight = pick(random, 0, 2) == 0 ? 1.0f : normal(random);
+    const int64_t kind = pick(random, 0, 2); // no base, another row, the output itself
+    std::vector<double> expected(dv), size(dv);
+    for (size_t c = 0; c < dv && kind != 0; ++c) {
+        expected[c] = double(base_weight) * double(before[c]);
+        size[c] = std::fabs(expected[c]);
+    }
     for (size_t i = 0; i < n; ++i) {
         for (size_t c = 0; c < dv; ++c) {
             const double term = double(weight_values[i]) * double(rows.value(ids[i], c));
@@ -125,8 +131,17 @@ void check_values(const Kernels &kernels, Random &random, RowType type, size_t n
     const auto kernel = type == RowType::f32    ? kernels.attend_values_f32
                         : type == RowType::bf16 ? kernels.attend_values_bf16
                                                 : kernels.attend_values_f16;
-    kernel(ids, weights, static_cast<uint32_t>(n), rows.data(), rows.stride(), dv, sum);
-    for (size_t c = 0; c < dv; ++c) CHECK(close(sum[c], expected[c], 1e-6 * (size[c] + std::fabs(double(before[c])))));
+    const Array<float> other(before, place);
+    const float *base = kind == 0 ? nullptr : kind == 1 ? static_cast<const float *>(other) : sum;
+    const bool in_range =
+        kernel(ids, weights, static_cast<uint32_t>(n), rows.data(), rows.stride(), dv, base, base_weight, sum);
+    bool expected_range = true;
+    for (size_t c = 0; c < dv; ++c) {
+        CHECK(close(sum[c], expected[c], 1e-6 * size[c]));
+        const float most = std::fabs(sum[c]);
+        expected_range = expected_range && (most == 0 || (most >= 0x1p-125f && most < HUGE_VALF));
+    }
+    CHECK(in_range == expected_range);
     CHECK(sum.intact());
 }
 
@@ -217,7 +232,7 @@ TEST_CASE("a NaN in a channel of a value stays in that channel") {
                 v[3 * dv + at] = std::nanf("");
                 const uint32_t ids[] = {0, 1, 2, 3, 4};
                 const float weights[] = {1, 2, 3, 0, 5};
-                kernels.attend_values_f32(ids, weights, 5, v.data(), dv, dv, sum.data());
+                kernels.attend_values_f32(ids, weights, 5, v.data(), dv, dv, nullptr, 0, sum.data());
                 for (size_t c = 0; c < dv; ++c) CHECK((c == at ? std::isnan(sum[c]) : sum[c] == 11.0f));
             }
         }
