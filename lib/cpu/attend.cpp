@@ -78,14 +78,7 @@ void ForwardUnit::take(Scratch &scratch, const Executor &executor, const Problem
     k_.take(scratch, t.k, unit.m);
     q_.take(scratch, t.q, unit.n);
     selection_.take(scratch, executor, p, unit, source_of(p, t.given));
-    if (!p.mean) return;
-    mean_key_ = scratch.take<float>((p.causal ? size_t(unit.n) : 1) * size_t(p.dk));
-    const uintptr_t mark = scratch.mark();
-    key_means_.take(scratch, executor, t.k, unit, p.causal, false);
-    const uintptr_t end = scratch.mark();
-    scratch.restore(mark); // the sums of keys are done with before those of values begin
-    value_means_.take(scratch, executor, t.v, unit, p.causal, t.out.dtype != ZETA_F32);
-    scratch.restore(std::max(end, scratch.mark())); // what follows lies behind both
+    mean_.take(scratch, executor, p, t, unit, true);
 }
 
 void ForwardUnit::run(const Executor &executor, Context &context, ProgressMeter &progress, const Problem &p,
@@ -93,10 +86,7 @@ void ForwardUnit::run(const Executor &executor, Context &context, ProgressMeter 
     k_.load(executor, t.k, unit.batch, unit.key_head, unit.k_start, unit.m);
     selection_.begin(unit);
     selection_.build_keys(executor, context, k_.data());
-    if (p.mean) {
-        StageTimer timer(context, Stage::mean);
-        mean_keys(executor, key_means_, t.k, unit, p.causal, mean_key_);
-    }
+    mean_.build_keys(executor, context, p, t, unit);
     for (int64_t i = 0; i < p.heads_per_key(); ++i)
         for_parts(unit, [&](const Unit &part) {
             head(executor, context, progress, p, t, part, unit.key_head * p.heads_per_key() + i, saved, work);
@@ -108,17 +98,8 @@ void ForwardUnit::head(const Executor &executor, Context &context, ProgressMeter
     q_.load(executor, t.q, unit.batch, head, unit.q_start, unit.n);
     selection_.build_queries(executor, context, unit, q_.data());
     selection_.use_given(t.given, head);
-    mean_in_out_ = p.mean && p.causal && t.out.dtype == ZETA_F32;
-    if (p.mean) {
-        StageTimer timer(context, Stage::mean);
-        if (mean_in_out_)
-            value_means_.build_into(executor, t.v, unit, t.out.row<float>(unit.batch, head, unit.q_start),
-                                    size_t(t.out.row_stride));
-        else
-            value_means_.build(executor, t.v, unit, p.causal);
-    }
-    const HeadKeys keys{&executor.kernels(), &p, &unit, q_.data(), k_.data(), p.mean ? mean_key_ : nullptr,
-                        p.gamma_of(head)};
+    mean_.build_values(executor, context, p, t, unit, head);
+    const HeadKeys keys{&executor.kernels(), &p, &unit, q_.data(), k_.data(), mean_.key(), p.gamma_of(head)};
     uint32_t *save_a = saved.row(saved.a, p, unit.batch, head, unit.q_start);
     uint32_t *save_b = saved.row(saved.b, p, unit.batch, head, unit.q_start);
     StageTimer timer(context, Stage::attend);
@@ -169,11 +150,8 @@ void ForwardUnit::attend(const Executor &executor, const HeadKeys &keys, const T
     float *row = in_place ? static_cast<float *>(out) : work.row;
     const float *mean = nullptr;
     if (!w.empty && w.has_mean) {
+        mean_.value(executor, *keys.problem, t, u, head, query, worker, work.mean);
         mean = work.mean;
-        if (mean_in_out_)
-            std::copy_n(static_cast<const float *>(out), dv, work.mean);
-        else
-            value_means_.row(executor, query, worker, work.mean);
     }
     const ValuesKernel values = values_kernel(*keys.kernels, t.v.dtype);
     const void *v = row_pointer(t.v, u.batch, u.key_head, u.k_start);

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "../progress.hpp"
-#include "mean.hpp"
+#include "history.hpp"
 #include "selection.hpp"
 #include "weigh.hpp"
 
@@ -49,9 +49,7 @@ private:
 
     Rows k_, q_;
     Selection selection_;
-    MeanRows key_means_, value_means_;
-    float *mean_key_ = nullptr; // [n, dk]
-    bool mean_in_out_ = false;  // mean values wait in the rows of out
+    HistoryMean mean_;
 };
 
 } // namespace zeta::cpu

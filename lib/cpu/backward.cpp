@@ -41,16 +41,8 @@ void BackwardUnit::take(Scratch &scratch, const Executor &executor, const Proble
     k_.take(scratch, t.k, m);
     q_.take(scratch, t.q, n);
     selection_.take(scratch, executor, p, unit, source_of(p, t.given));
-    if (p.mean) {
-        mean_key_ = scratch.take<float>((p.causal ? n : 1) * dk);
-        mean_.take(scratch, n, p.dk);
-        const uintptr_t mark = scratch.mark();
-        key_means_.take(scratch, executor, t.k, unit, p.causal, false);
-        const uintptr_t end = scratch.mark();
-        scratch.restore(mark); // the sums of keys are done with before those of values begin
-        value_means_.take(scratch, executor, t.v, unit, p.causal, false);
-        scratch.restore(std::max(end, scratch.mark())); // what follows lies behind both
-    }
+    history_.take(scratch, executor, p, t, unit, false);
+    if (p.mean) mean_.take(scratch, n, p.dk);
     if (p.local > int64_t(kInlineLocal)) wide_ = scratch.take<WidePairs>(n);
     gamma_ = scratch.take<double>(n / kTile + Levels::kMaxLevels + 1); // levels may end with a tile that is not full
     keys_ = scratch.take<float>(m * simd::slope_stride(dk));
@@ -75,10 +67,7 @@ void BackwardUnit::run(const Executor &executor, Context &context, ProgressMeter
     k_.load(executor, t.k, unit.batch, unit.key_head, unit.k_start, unit.m);
     selection_.begin(unit);
     selection_.build_keys(executor, context, k_.data());
-    if (p.mean) {
-        StageTimer timer(context, Stage::mean);
-        mean_keys(executor, key_means_, t.k, unit, p.causal, mean_key_);
-    }
+    history_.build_keys(executor, context, p, t, unit);
     const size_t dv = size_t(p.dv);
     const bool direct = t.grad_v.present() && t.grad_v.dtype == ZETA_F32, sliced = t.grad_v.present() && !direct;
     const size_t step = sliced ? std::min(dv, kSliceChannels) : dv;
@@ -158,8 +147,7 @@ void BackwardUnit::head(const Call &c, int64_t head, const Channels &channels) {
         StageTimer timer(c.context, Stage::mean);
         prepare_mean_products(c, head);
     }
-    const HeadKeys keys{&c.executor.kernels(), &c.p, &c.unit, q_.data(), k_.data(), c.p.mean ? mean_key_ : nullptr,
-                        c.p.gamma_of(head)};
+    const HeadKeys keys{&c.executor.kernels(), &c.p, &c.unit, q_.data(), k_.data(), history_.key(), c.p.gamma_of(head)};
     const uint32_t *hints_a = c.saved.row(c.saved.a, c.p, c.unit.batch, head, c.unit.q_start);
     const uint32_t *hints_b = c.saved.row(c.saved.b, c.p, c.unit.batch, head, c.unit.q_start);
     const size_t tiles = selection_.tiles(), chunk = c.threads > 1 ? chunk_tiles_ : 1;

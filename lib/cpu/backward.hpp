@@ -94,8 +94,7 @@ private:
 
     Rows k_, q_;
     Selection selection_;
-    MeanRows key_means_, value_means_;
-    float *mean_key_ = nullptr;  // [n, dk]
+    HistoryMean history_;
     MeanSlots mean_;             // [n]
     WidePairs *wide_ = nullptr;  // [n], if the local window is wide
     double *gamma_ = nullptr;    // [tiles] dL/d gamma

@@ -33,16 +33,16 @@ void BackwardUnit::prepare_mean_products(const Call &c, int64_t head) {
         mean_.product(i) = kernels.slopes_dot(g, mean, dv);
     };
     if (c.p.causal) {
-        value_means_.build_visit(c.executor, c.t.v, c.unit,
-                                 [&](size_t first, size_t n, const float *means, int worker) {
-                                     for (size_t i = 0; i < n; ++i) product(first + i, means + i * dv, worker);
-                                 });
+        history_.values().build_visit(c.executor, c.t.v, c.unit,
+                                      [&](size_t first, size_t n, const float *means, int worker) {
+                                          for (size_t i = 0; i < n; ++i) product(first + i, means + i * dv, worker);
+                                      });
         return;
     }
-    value_means_.build(c.executor, c.t.v, c.unit, false);
+    history_.values().build(c.executor, c.t.v, c.unit, false);
     if (c.unit.m == 0) return;
     float *mean = c.work[c.worker].reference;
-    value_means_.row(c.executor, 0, c.worker, mean);
+    history_.values().row(c.executor, 0, c.worker, mean);
     c.each(size_t(c.unit.n), 256, [&](size_t begin, size_t end, int worker) {
         for (size_t i = begin; i < end; ++i) product(i, mean, worker);
     });

@@ -250,25 +250,14 @@ void DenseWork::take(Scratch &scratch, const Problem &p) {
 void DenseUnit::take(Scratch &scratch, const Executor &executor, const Problem &p, const Tensors &t, const Unit &unit) {
     k_.take(scratch, t.k, unit.m);
     q_.take(scratch, t.q, unit.n);
-    if (!p.mean) return;
-    mean_key_ = scratch.take<float>((p.causal ? size_t(unit.n) : 1) * size_t(p.dk));
-    const uintptr_t mark = scratch.mark();
-    key_means_.take(scratch, executor, t.k, unit, p.causal, false);
-    const uintptr_t end = scratch.mark();
-    scratch.restore(mark); // the sums of keys are done with before those of values begin
-    value_means_.take(scratch, executor, t.v, unit, p.causal, t.out.dtype != ZETA_F32);
-    scratch.restore(std::max(end, scratch.mark())); // what follows lies behind both
+    mean_.take(scratch, executor, p, t, unit, true);
 }
 
 void DenseUnit::run(const Executor &executor, Context &context, ProgressMeter &progress, const Problem &p,
                     const Tensors &t, const Unit &unit, DenseWork *work) {
     if (unit.n == 0) return;
     k_.load(executor, t.k, unit.batch, unit.key_head, unit.k_start, unit.m);
-    if (p.mean) {
-        StageTimer timer(context, Stage::mean);
-        mean_keys(executor, key_means_, t.k, unit, p.causal, mean_key_);
-    }
-    mean_in_out_ = p.mean && p.causal && t.out.dtype == ZETA_F32;
+    mean_.build_keys(executor, context, p, t, unit);
     for (int64_t i = 0; i < p.heads_per_key(); ++i) {
         const int64_t head = unit.key_head * p.heads_per_key() + i;
         for_parts(unit, [&](const Unit &part) { this->head(executor, context, progress, p, t, part, head, work); });
@@ -278,16 +267,8 @@ void DenseUnit::run(const Executor &executor, Context &context, ProgressMeter &p
 void DenseUnit::head(const Executor &executor, Context &context, ProgressMeter &progress, const Problem &p,
                      const Tensors &t, const Unit &unit, int64_t head, DenseWork *work) {
     q_.load(executor, t.q, unit.batch, head, unit.q_start, unit.n);
-    if (p.mean) {
-        StageTimer timer(context, Stage::mean);
-        if (mean_in_out_)
-            value_means_.build_into(executor, t.v, unit, t.out.row<float>(unit.batch, head, unit.q_start),
-                                    size_t(t.out.row_stride));
-        else
-            value_means_.build(executor, t.v, unit, p.causal);
-    }
-    const HeadKeys keys{&executor.kernels(), &p, &unit, q_.data(), k_.data(), p.mean ? mean_key_ : nullptr,
-                        p.gamma_of(head)};
+    mean_.build_values(executor, context, p, t, unit, head);
+    const HeadKeys keys{&executor.kernels(), &p, &unit, q_.data(), k_.data(), mean_.key(), p.gamma_of(head)};
     StageTimer timer(context, Stage::attend);
     attend(executor, progress, keys, t, head, work);
 }
@@ -306,7 +287,7 @@ void DenseUnit::attend(const Executor &executor, ProgressMeter &progress, const 
             for (int64_t position = block.first(); position < block.last(); ++position) {
                 const int64_t query = block.query(position), i = u.q_start + query;
                 float *row = in_place ? t.out.row<float>(u.batch, head, i) : work[worker].row;
-                if (p.mean && u.m > 0 && !mean_in_out_) value_means_.row(executor, uint32_t(query), worker, row);
+                if (p.mean && u.m > 0) mean_.value(executor, p, t, u, head, uint32_t(query), worker, row);
                 const float normaliser = block.finish(position, row, row);
                 if (t.normaliser.present()) *t.normaliser.row<float>(u.batch, head, i) = normaliser;
                 if (!in_place)

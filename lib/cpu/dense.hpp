@@ -10,7 +10,7 @@
 
 #include "../context.hpp"
 #include "../progress.hpp"
-#include "mean.hpp"
+#include "history.hpp"
 #include "weigh.hpp"
 
 namespace zeta::cpu {
@@ -44,9 +44,7 @@ private:
                 DenseWork *work) const;
 
     Rows k_, q_;
-    MeanRows key_means_, value_means_;
-    float *mean_key_ = nullptr; // [n, dk]
-    bool mean_in_out_ = false;  // mean values wait in the rows of out
+    HistoryMean mean_;
 };
 
 } // namespace zeta::cpu

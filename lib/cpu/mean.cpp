@@ -156,14 +156,4 @@ void MeanRows::row(const Executor &executor, uint32_t i, int worker, float *mean
     add(executor, t, t + 1, {0, channels_}, before, running, mean, channels_);
 }
 
-void mean_keys(const Executor &executor, MeanRows &means, const View &k, const Unit &unit, bool causal,
-               float *mean_key) {
-    if (causal) {
-        means.build_into(executor, k, unit, mean_key, size_t(k.channels));
-    } else {
-        means.build(executor, k, unit, false);
-        if (unit.m > 0) means.row(executor, 0, 0, mean_key);
-    }
-}
-
 } // namespace zeta::cpu

@@ -51,8 +51,4 @@ private:
     size_t origin_ = 0;         // position of query row 0
 };
 
-// Mean keys of a unit: [n, dk] (causal) or [1, dk].
-void mean_keys(const Executor &executor, MeanRows &means, const View &k, const Unit &unit, bool causal,
-               float *mean_key);
-
 } // namespace zeta::cpu
