@@ -12,12 +12,12 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "masks-inl.hpp"
+
 HWY_BEFORE_NAMESPACE();
 namespace zeta::simd {
 namespace HWY_NAMESPACE {
 namespace {
-
-namespace hn = hwy::HWY_NAMESPACE;
 
 using F = hn::CappedTag<float, 16>;
 using I = hn::RebindToSigned<F>;
@@ -29,7 +29,7 @@ using MI = hn::Mask<I>;
 
 constexpr size_t kWide = 16;
 constexpr int kMaxDk = 32;
-constexpr int32_t kNone = 0x7fffffff;
+constexpr int32_t kNone = 0x7fffffff, kInfinity = 0x7f800000;
 
 HWY_INLINE int32_t bits_of(float x) {
     int32_t bits;
@@ -142,31 +142,37 @@ void exact_cells(const float *x, size_t n, int dk, int bits, const float *centre
 
 // Blocks and boxes -------------------------------------------------------------------------------------------------
 
-uint32_t exact_filter(const float *blocks, uint32_t count, int dk, uint32_t cap, float *out) {
+// Block by block through a stage of 48 keys, since what is kept of a vector need not fill one.
+uint32_t exact_filter(const float *blocks, uint32_t count, int dk, uint32_t cap, uint32_t skip, uint32_t most,
+                      float *out) {
     const F d;
     const size_t rows = size_t(dk) + 1;
     HWY_ALIGN float stage[(kMaxDk + 1) * 3 * kWide];
     constexpr size_t kStage = 3 * kWide;
     const VI limit = hn::Set(I(), int32_t(cap));
     uint32_t kept = 0;
-    size_t staged = 0;
-    for (uint32_t i = 0; i < count; i += kWide, blocks += rows * kWide) {
+    bool skipping = skip > 0; // the first block of the stage ends with the keys that are left out
+    size_t staged = skipping ? kWide - skip : 0;
+    for (uint32_t i = 0; i < count && kept < most; i += kWide, blocks += rows * kWide) {
         for (size_t j = 0; j < kWide; j += hn::Lanes(d)) {
             const MF keep = float_mask(hn::Lt(load_bits(blocks + dk * kWide + j), limit));
             for (size_t e = 0; e < rows; ++e)
-                hn::StoreU(hn::Compress(hn::LoadU(d, blocks + e * kWide + j), keep), d, stage + e * kStage + staged);
+                hn::StoreU(squeeze(d, hn::LoadU(d, blocks + e * kWide + j), keep), d, stage + e * kStage + staged);
             staged += hn::CountTrue(d, keep);
         }
         if (staged < kWide) continue;
         for (size_t e = 0; e < rows; ++e) {
-            memcpy(out + e * kWide, stage + e * kStage, kWide * sizeof *out);
+            if (!skipping) memcpy(out + e * kWide, stage + e * kStage, kWide * sizeof *out);
             memcpy(stage + e * kStage, stage + e * kStage + kWide, kWide * sizeof *out);
         }
-        out += rows * kWide;
-        kept += kWide;
         staged -= kWide;
+        if (!skipping) {
+            out += rows * kWide;
+            kept += kWide;
+        }
+        skipping = false;
     }
-    if (staged == 0) return kept;
+    if (kept >= most || staged == 0 || skipping) return kept;
     for (size_t e = 0; e < rows; ++e) {
         for (size_t j = 0; j < kWide; ++j) out[e * kWide + j] = stage[e * kStage + (j < staged ? j : staged - 1)];
     }
@@ -174,18 +180,39 @@ uint32_t exact_filter(const float *blocks, uint32_t count, int dk, uint32_t cap,
     return kept + uint32_t(staged);
 }
 
+#if HWY_TARGET == HWY_EMU128 || HWY_TARGET == HWY_SCALAR
+// Highway 1.0.3 starts its emulated reductions of floats at the finite extremes: infinities alone come out finite.
+HWY_INLINE float min_of_lanes(VF v) {
+    HWY_ALIGN float lanes[kWide];
+    hn::Store(v, F(), lanes);
+    float least = lanes[0];
+    for (size_t i = 1; i < hn::Lanes(F()); ++i) least = lanes[i] < least ? lanes[i] : least;
+    return least;
+}
+HWY_INLINE float max_of_lanes(VF v) {
+    return -min_of_lanes(hn::Neg(v));
+}
+#else
+HWY_INLINE float min_of_lanes(VF v) {
+    return hn::GetLane(hn::MinOfLanes(F(), v));
+}
+HWY_INLINE float max_of_lanes(VF v) {
+    return hn::GetLane(hn::MaxOfLanes(F(), v));
+}
+#endif
+
 HWY_INLINE float least(const float *x) {
     const F d;
     VF v = hn::LoadU(d, x);
     for (size_t j = hn::Lanes(d); j < kWide; j += hn::Lanes(d)) v = hn::Min(v, hn::LoadU(d, x + j));
-    return hn::GetLane(hn::MinOfLanes(d, v));
+    return min_of_lanes(v);
 }
 
 HWY_INLINE float greatest(const float *x) {
     const F d;
     VF v = hn::LoadU(d, x);
     for (size_t j = hn::Lanes(d); j < kWide; j += hn::Lanes(d)) v = hn::Max(v, hn::LoadU(d, x + j));
-    return hn::GetLane(hn::MaxOfLanes(d, v));
+    return max_of_lanes(v);
 }
 
 HWY_INLINE float least_bits(const float *x) {
@@ -209,8 +236,8 @@ void exact_boxes(const float *nodes, uint32_t count, int dk, bool leaves, float 
         float *box = boxes + b / kWide * group + b % kWide;
         if (b >= count) {
             for (int e = 0; e < dk; ++e) {
-                box[e * kWide] = float_of(0x7f800000);
-                box[(dk + e) * kWide] = -float_of(0x7f800000);
+                box[e * kWide] = float_of(kInfinity);
+                box[(dk + e) * kWide] = -float_of(kInfinity);
             }
             memcpy(box + 2 * dk * kWide, &kNone, sizeof kNone);
             box[(2 * dk + 1) * kWide] = 0;
@@ -226,9 +253,15 @@ void exact_boxes(const float *nodes, uint32_t count, int dk, bool leaves, float 
     }
 }
 
-// Squared distance between boxes, or of points to boxes: each coordinate is max(0, lo - high, low - hi).
+// Squared distance between boxes: each coordinate is max(0, lo - high, low - hi).
 HWY_INLINE VF gap_square(VF lo, VF hi, VF low, VF high) {
     const VF gap = hn::Max(hn::Max(hn::Sub(lo, high), hn::Sub(low, hi)), hn::Zero(F()));
+    return hn::Mul(gap, gap);
+}
+
+// The same of points to boxes: a point minus itself moved into the box.
+HWY_INLINE VF reach_square(VF lo, VF hi, VF q) {
+    const VF gap = hn::Sub(q, hn::Min(hn::Max(q, lo), hi));
     return hn::Mul(gap, gap);
 }
 
@@ -253,7 +286,7 @@ uint32_t open(const float *boxes, const uint32_t *groups, uint32_t n, int dk_, c
             const MI take =
                 hn::And(int_mask(hn::Le(sum, vradius)), hn::Lt(load_bits(group + 2 * dk * kWide + j), vlimit));
             const VI index = hn::Add(hn::Set(I(), int32_t(groups[i] * kWide + j)), step);
-            hn::StoreU(hn::BitCast(U(), hn::Compress(index, take)), U(), children + count);
+            hn::StoreU(hn::BitCast(U(), squeeze(I(), index, take)), U(), children + count);
             count += uint32_t(hn::CountTrue(I(), take));
         }
     }
@@ -269,40 +302,87 @@ uint32_t exact_open(const float *boxes, const uint32_t *groups, uint32_t n, int 
 
 template <int DK>
 uint32_t prune(const float *boxes, uint32_t *nodes, uint32_t n, int dk_, const float *tile, const float *bounds,
-               const uint32_t *limits, uint32_t active, uint16_t *masks) {
+               const uint32_t *limits, uint32_t most, float *gaps) {
     const F d;
     const int dk = DK ? DK : dk_;
     uint32_t count = 0;
-    for (uint32_t i = 0; i < n; ++i) {
+    for (uint32_t i = 0; i < n && count <= most; ++i) {
         const uint32_t b = nodes[i];
         const float *box = boxes + b / kWide * (2 * size_t(dk) + 2) * kWide + b % kWide;
         const VI first = hn::Set(I(), bits_of(box[2 * dk * kWide]));
-        uint32_t mask = 0;
+        uint32_t some = 0;
         for (size_t j = 0; j < kWide; j += hn::Lanes(d)) {
             VF sum = hn::Zero(d);
             for (int e = 0; e < dk; ++e) {
                 const VF q = hn::LoadU(d, tile + e * kWide + j);
-                sum = hn::Add(sum, gap_square(hn::Set(d, box[e * kWide]), hn::Set(d, box[(dk + e) * kWide]), q, q));
+                const VF square = reach_square(hn::Set(d, box[e * kWide]), hn::Set(d, box[(dk + e) * kWide]), q);
+                sum = e == 0 ? square : hn::Add(sum, square);
             }
-            const MI near = int_mask(hn::Le(sum, hn::LoadU(d, bounds + j)));
-            const MI take = hn::And(near, hn::Gt(hn::BitCast(I(), hn::LoadU(U(), limits + j)), first));
-            uint8_t bytes[8] = {};
-            hn::StoreMaskBits(I(), take, bytes);
-            mask |= (uint32_t(bytes[0]) | uint32_t(bytes[1]) << 8) << j;
+            const MF before = float_mask(hn::Gt(hn::BitCast(I(), hn::LoadU(U(), limits + j)), first));
+            const VF gap = hn::IfThenElse(before, sum, hn::Set(d, float_of(kInfinity)));
+            hn::StoreU(gap, d, gaps + count * kWide + j);
+            some |= uint32_t(mask_to_bits(d, hn::Le(gap, hn::LoadU(d, bounds + j))));
         }
-        mask &= active;
         nodes[count] = b;
-        masks[count] = uint16_t(mask);
-        count += mask != 0;
+        count += some != 0;
     }
     return count;
 }
 
 uint32_t exact_prune(const float *boxes, uint32_t *nodes, uint32_t n, int dk, const float *tile, const float *bounds,
-                     const uint32_t *limits, uint32_t active, uint16_t *masks) {
-#define ZETA_CALL(DK) return prune<DK>(boxes, nodes, n, dk, tile, bounds, limits, active, masks)
+                     const uint32_t *limits, uint32_t most, float *gaps) {
+#define ZETA_CALL(DK) return prune<DK>(boxes, nodes, n, dk, tile, bounds, limits, most, gaps)
     ZETA_EXACT_DIM(ZETA_CALL)
 #undef ZETA_CALL
+}
+
+void exact_count(const float *gaps, uint32_t n, const float *bounds, uint32_t *counts) {
+    const F d;
+    for (size_t j = 0; j < kWide; j += hn::Lanes(d)) {
+        const VF bound = hn::LoadU(d, bounds + j);
+        VI count = hn::Zero(I()), more = count;
+        uint32_t i = 0;
+        for (; i + 1 < n; i += 2) { // a true lane is -1
+            count = hn::Sub(count, hn::VecFromMask(I(), int_mask(hn::Le(hn::LoadU(d, gaps + i * kWide + j), bound))));
+            more =
+                hn::Sub(more, hn::VecFromMask(I(), int_mask(hn::Le(hn::LoadU(d, gaps + (i + 1) * kWide + j), bound))));
+        }
+        if (i < n)
+            count = hn::Sub(count, hn::VecFromMask(I(), int_mask(hn::Le(hn::LoadU(d, gaps + i * kWide + j), bound))));
+        hn::StoreU(hn::BitCast(U(), hn::Add(count, more)), U(), counts + j);
+    }
+}
+
+void exact_masks(const float *gaps, uint32_t n, const float *bounds, uint16_t *masks) {
+    const F d;
+    memset(masks + n, 0, kWide * sizeof *masks);
+    if (hn::Lanes(d) == kWide) {
+        const VF bound = hn::LoadU(d, bounds);
+        for (uint32_t i = 0; i < n; ++i)
+            masks[i] = uint16_t(mask_to_bits(d, hn::Le(hn::LoadU(d, gaps + i * kWide), bound)));
+        return;
+    }
+    for (uint32_t i = 0; i < n; ++i) {
+        uint32_t mask = 0;
+        for (size_t j = 0; j < kWide; j += hn::Lanes(d)) {
+            const MF near = hn::Le(hn::LoadU(d, gaps + i * kWide + j), hn::LoadU(d, bounds + j));
+            mask |= uint32_t(mask_to_bits(d, near)) << j;
+        }
+        masks[i] = uint16_t(mask);
+    }
+}
+
+uint32_t exact_pick(const uint32_t *blocks, const uint16_t *masks, uint32_t n, uint32_t query, uint32_t *picked) {
+    const hn::Rebind<uint16_t, U> d16;
+    const VI bit = hn::Set(I(), int32_t(1u << query));
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < n; i += uint32_t(hn::Lanes(I()))) {
+        const MI take = hn::TestBit(hn::PromoteTo(I(), hn::LoadU(d16, masks + i)), bit);
+        const VI block = hn::BitCast(I(), hn::LoadU(U(), blocks + i));
+        hn::StoreU(hn::BitCast(U(), squeeze(I(), block, take)), U(), picked + count);
+        count += uint32_t(hn::CountTrue(I(), take));
+    }
+    return count;
 }
 
 void exact_near(const float *group, int dk, const float *q, float *distances) {
@@ -310,9 +390,8 @@ void exact_near(const float *group, int dk, const float *q, float *distances) {
     for (size_t j = 0; j < kWide; j += hn::Lanes(d)) {
         VF sum = hn::Zero(d);
         for (int e = 0; e < dk; ++e) {
-            const VF at = hn::Set(d, q[e]);
-            sum = hn::Add(sum, gap_square(hn::LoadU(d, group + e * kWide + j),
-                                          hn::LoadU(d, group + (dk + e) * kWide + j), at, at));
+            const VF lo = hn::LoadU(d, group + e * kWide + j), hi = hn::LoadU(d, group + (dk + e) * kWide + j);
+            sum = hn::Add(sum, reach_square(lo, hi, hn::Set(d, q[e])));
         }
         hn::StoreU(sum, d, distances + j);
     }
@@ -336,31 +415,79 @@ uint32_t scan(const float *blocks, const uint32_t *list, uint32_t n, int dk_, co
             VF sum = hn::Zero(d);
             for (int e = 0; e < dk; ++e) {
                 const VF gap = hn::Sub(hn::Set(d, q[e]), hn::LoadU(d, block + e * kWide + j));
-                sum = hn::Add(sum, hn::Mul(gap, gap));
+                sum = e == 0 ? hn::Mul(gap, gap) : hn::Add(sum, hn::Mul(gap, gap));
             }
             const VI position = load_bits(block + dk * kWide + j);
             const MI take = hn::And(int_mask(hn::Le(sum, vbound)), hn::Lt(position, vlimit));
-            hn::StoreU(hn::BitCast(U(), hn::Compress(position, take)), U(), ids + count);
-            hn::StoreU(hn::Compress(sum, float_mask(take)), d, distances + count);
+            hn::StoreU(hn::BitCast(U(), squeeze(I(), position, take)), U(), ids + count);
+            hn::StoreU(squeeze(d, sum, float_mask(take)), d, distances + count);
             count += uint32_t(hn::CountTrue(I(), take));
         }
     }
     return count;
 }
 
+// The same for many coordinates: four vectors at a time, since each adds up its squares one after another.
+template <int DK>
+uint32_t scan_wide(const float *blocks, const uint32_t *list, uint32_t n, int dk_, const float *q, float bound,
+                   uint32_t limit, uint32_t *ids, float *distances) {
+    const F d;
+    const int dk = DK ? DK : dk_;
+    const uint32_t lanes = uint32_t(hn::Lanes(d)), each = uint32_t(kWide) / lanes, vectors = n * each;
+    const VF vbound = hn::Set(d, bound);
+    const VI vlimit = hn::Set(I(), int32_t(limit));
+    uint32_t count = 0;
+    const auto block = [&](uint32_t vector) { // the last one again where there are fewer
+        if (vector >= vectors) vector = vectors - 1;
+        return blocks + list[vector / each] * (size_t(dk) + 1) * kWide + vector % each * lanes;
+    };
+    const auto keep = [&](VF sum, uint32_t vector) {
+        const VI position = load_bits(block(vector) + dk * kWide);
+        const MI take = hn::And(int_mask(hn::Le(sum, vbound)), hn::Lt(position, vlimit));
+        if (vector >= vectors || hn::AllFalse(I(), take)) return; // mostly
+        hn::StoreU(hn::BitCast(U(), squeeze(I(), position, take)), U(), ids + count);
+        hn::StoreU(squeeze(d, sum, float_mask(take)), d, distances + count);
+        count += uint32_t(hn::CountTrue(I(), take));
+    };
+    for (uint32_t i = 0; i < vectors; i += 4) {
+        const float *at0 = block(i), *at1 = block(i + 1), *at2 = block(i + 2), *at3 = block(i + 3);
+        VF sum0 = hn::Zero(d), sum1 = sum0, sum2 = sum0, sum3 = sum0;
+        for (int e = 0; e < dk; ++e) {
+            const VF from = hn::Set(d, q[e]);
+            const VF gap0 = hn::Sub(from, hn::LoadU(d, at0 + e * kWide)),
+                     gap1 = hn::Sub(from, hn::LoadU(d, at1 + e * kWide)),
+                     gap2 = hn::Sub(from, hn::LoadU(d, at2 + e * kWide)),
+                     gap3 = hn::Sub(from, hn::LoadU(d, at3 + e * kWide));
+            sum0 = hn::Add(sum0, hn::Mul(gap0, gap0)), sum1 = hn::Add(sum1, hn::Mul(gap1, gap1));
+            sum2 = hn::Add(sum2, hn::Mul(gap2, gap2)), sum3 = hn::Add(sum3, hn::Mul(gap3, gap3));
+        }
+        keep(sum0, i);
+        keep(sum1, i + 1);
+        keep(sum2, i + 2);
+        keep(sum3, i + 3);
+    }
+    return count;
+}
+
 uint32_t exact_scan(const float *blocks, const uint32_t *list, uint32_t n, int dk, const float *q, float bound,
                     uint32_t limit, uint32_t *ids, float *distances){
-#define ZETA_CALL(DK) return scan<DK>(blocks, list, n, dk, q, bound, limit, ids, distances)
+#define ZETA_CALL(DK)                                                                                                  \
+    return (DK > 0 && DK <= 4 ? scan<DK> : scan_wide<DK>)(blocks, list, n, dk, q, bound, limit, ids, distances)
     ZETA_EXACT_DIM(ZETA_CALL)
 #undef ZETA_CALL
 }
 
-HWY_INLINE uint32_t count_to(const float *distances, uint32_t padded, int32_t most) {
-    const VI above = hn::Set(I(), most + 1);
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < padded; i += uint32_t(hn::Lanes(I())))
-        count += uint32_t(hn::CountTrue(I(), hn::Lt(load_bits(distances + i), above)));
-    return count;
+// How many of the distances are at most each of three.
+HWY_INLINE void count_to(const float *distances, uint32_t padded, const int32_t *most, uint32_t *counts) {
+    const VI above0 = hn::Set(I(), most[0] + 1), above1 = hn::Set(I(), most[1] + 1), above2 = hn::Set(I(), most[2] + 1);
+    size_t count0 = 0, count1 = 0, count2 = 0;
+    for (uint32_t i = 0; i < padded; i += uint32_t(hn::Lanes(I()))) {
+        const VI v = load_bits(distances + i);
+        count0 += hn::CountTrue(I(), hn::Lt(v, above0));
+        count1 += hn::CountTrue(I(), hn::Lt(v, above1));
+        count2 += hn::CountTrue(I(), hn::Lt(v, above2));
+    }
+    counts[0] = uint32_t(count0), counts[1] = uint32_t(count1), counts[2] = uint32_t(count2);
 }
 
 // The largest position p such that at least `need` of the keys at this distance are at p or later.
@@ -385,62 +512,96 @@ uint32_t newest_of_ties(const uint32_t *ids, const float *distances, uint32_t pa
     return lo;
 }
 
-void exact_cut(uint32_t *ids, float *distances, uint32_t n, uint32_t keep) {
-    const uint32_t padded = (n + uint32_t(kWide) - 1) / kWide * kWide;
-    for (uint32_t i = n; i < padded; ++i) {
-        memcpy(distances + i, &kNone, sizeof kNone);
-        ids[i] = 0;
-    }
-    VI most = hn::Zero(I()), fewest = hn::Set(I(), kNone);
+HWY_INLINE int32_t greatest_of(const float *distances, uint32_t padded) {
+    VI most = hn::Zero(I());
     for (uint32_t i = 0; i < padded; i += uint32_t(hn::Lanes(I()))) {
         const VI v = load_bits(distances + i);
         most = hn::Max(most, hn::IfThenElseZero(hn::Ne(v, hn::Set(I(), kNone)), v));
-        fewest = hn::Min(fewest, v);
     }
-    int32_t lo = hn::GetLane(hn::MinOfLanes(I(), fewest)) - 1, hi = hn::GetLane(hn::MaxOfLanes(I(), most));
-    uint32_t below = 0, within = n; // how many are at most lo, at most hi
-    for (int round = 0; within > keep && hi - lo > 1; ++round) {
-        int32_t mid = lo + (hi - lo) / 2;
-        if (round % 3 != 2) { // as if the counts grew linearly; every third round halves the bits whatever the data
-            const float from = lo < 0 ? 0.0f : float_of(lo);
-            const float share = (float(keep - below) + 0.5f) / (float(within - below) + 0.5f);
-            mid = bits_of(from + (float_of(hi) - from) * share);
-        }
-        mid = mid >= hi ? hi - 1 : mid <= lo ? lo + 1 : mid;
-        const uint32_t count = count_to(distances, padded, mid);
-        if (count >= keep)
-            hi = mid, within = count;
-        else
-            lo = mid, below = count;
-    }
-    const bool ties = within > keep;
-    const int32_t newest = ties ? int32_t(newest_of_ties(ids, distances, padded, hi, keep - below)) : 0;
-    const VI vhi = hn::Set(I(), hi), before = hn::Set(I(), newest - 1);
+    return hn::GetLane(hn::MaxOfLanes(I(), most));
+}
+
+// Those below hi, and if TIES those at hi from position `newest` on. Returns the largest distance kept.
+template <bool TIES>
+HWY_INLINE float keep_to(uint32_t *ids, float *distances, uint32_t padded, int32_t hi, int32_t newest) {
+    const VI vhi = hn::Set(I(), TIES ? hi : hi + 1), before = hn::Set(I(), newest - 1);
     uint32_t kept = 0;
+    VI greatest = hn::Zero(I());
     for (uint32_t i = 0; i < padded; i += uint32_t(hn::Lanes(I()))) {
         const VF distance = hn::LoadU(F(), distances + i);
         const VI v = hn::BitCast(I(), distance), p = hn::BitCast(I(), hn::LoadU(U(), ids + i));
-        const MI take = hn::Or(hn::Lt(v, vhi), hn::And(hn::Eq(v, vhi), hn::Gt(p, before)));
-        hn::StoreU(hn::BitCast(U(), hn::Compress(p, take)), U(), ids + kept);
-        hn::StoreU(hn::Compress(distance, float_mask(take)), F(), distances + kept);
+        MI take = hn::Lt(v, vhi);
+        if (TIES) take = hn::Or(take, hn::And(hn::Eq(v, vhi), hn::Gt(p, before)));
+        greatest = hn::Max(greatest, hn::IfThenElseZero(take, v));
+        hn::StoreU(hn::BitCast(U(), squeeze(I(), p, take)), U(), ids + kept);
+        hn::StoreU(squeeze(F(), distance, float_mask(take)), F(), distances + kept);
         kept += uint32_t(hn::CountTrue(I(), take));
     }
+    return float_of(hn::GetLane(hn::MaxOfLanes(I(), greatest)));
 }
 
-void exact_order(const uint32_t *ids, const float *distances, uint32_t n, uint32_t *out_ids, float *out_distances) {
-    HWY_ALIGN int32_t position[64 + kWide], rank[64 + kWide];
+// The bound is bracketed by counting at three places at a time, as if the counts grew linearly (in the first round, as
+// they do in three dimensions); every third round takes quarters of the bits, whatever the data. No branch on the data
+// inside a round: it would be mispredicted.
+float exact_cut(uint32_t *ids, float *distances, uint32_t n, uint32_t keep, float bound) {
     const uint32_t padded = (n + uint32_t(kWide) - 1) / kWide * kWide;
-    for (uint32_t i = 0; i < padded; ++i) position[i] = i < n ? int32_t(ids[i]) : kNone;
-    for (uint32_t i = 0; i < padded; i += uint32_t(hn::Lanes(I()))) {
-        const VI p = hn::LoadU(I(), position + i);
-        VI smaller = hn::Zero(I()), more = smaller;
-        uint32_t k = 0;
-        for (; k + 1 < n; k += 2) { // a true lane is -1
-            smaller = hn::Sub(smaller, hn::VecFromMask(I(), hn::Lt(hn::Set(I(), position[k]), p)));
-            more = hn::Sub(more, hn::VecFromMask(I(), hn::Lt(hn::Set(I(), position[k + 1]), p)));
+    for (size_t j = 0; j < kWide; j += hn::Lanes(I()))
+        hn::StoreU(hn::BitCast(F(), hn::Set(I(), kNone)), F(), distances + n + j);
+    int32_t edge[5];
+    uint32_t count[5]; // how many are at most each edge
+    int32_t lo = -1, hi = bits_of(bound) < kInfinity ? bits_of(bound) : greatest_of(distances, padded);
+    uint32_t below = 0, within = n;
+    for (int round = 0; within > keep && hi - lo > 1; ++round) {
+        const float from = lo < 0 ? 0.0f : float_of(lo), more = float_of(hi) - from;
+        const float share = (float(keep - below) + 0.5f) / (float(within - below) + 0.5f);
+        float at = share, slack = 0.5f / float(within - below);
+        if (round == 0) at = share * (1 + 0.55f * (1 - share)), slack = 0.05f;
+        edge[0] = lo, edge[4] = hi;
+        for (int i = 0; i < 3; ++i) {
+            int32_t mid = bits_of(from + more * (at + slack * float(i - 1)));
+            if (round % 3 == 2) mid = lo + int32_t(int64_t(hi - lo) * (i + 1) / 4);
+            mid = mid < hi - 1 ? mid : hi - 1;
+            edge[i + 1] = mid > lo + 1 ? mid : lo + 1;
         }
-        if (k < n) smaller = hn::Sub(smaller, hn::VecFromMask(I(), hn::Lt(hn::Set(I(), position[k]), p)));
-        hn::StoreU(hn::Add(smaller, more), I(), rank + i);
+        count[0] = below, count[4] = within;
+        count_to(distances, padded, edge + 1, count + 1);
+        const int at_least = int(count[1] < keep) + int(count[2] < keep) + int(count[3] < keep);
+        lo = edge[at_least], below = count[at_least];
+        hi = edge[at_least + 1], within = count[at_least + 1];
+    }
+    if (within == keep) return keep_to<false>(ids, distances, padded, hi, 0);
+    return keep_to<true>(ids, distances, padded, hi, int32_t(newest_of_ties(ids, distances, padded, hi, keep - below)));
+}
+
+// A key's place is the number of smaller positions: 32 keys (or four vectors) are compared with one key at a time.
+void exact_order(uint32_t *ids, const float *distances, uint32_t n, uint32_t *out_ids, float *out_distances) {
+    const I d;
+    constexpr bool kFour = hn::MaxLanes(I()) < kWide;
+    HWY_ALIGN int32_t rank[64 + 4 * kWide];
+    const uint32_t lanes = uint32_t(hn::Lanes(d)), step = (kFour ? 4 : 2) * lanes,
+                   padded = (n + step - 1) / step * step;
+    for (uint32_t i = n; i < padded; ++i) ids[i] = uint32_t(kNone);
+    const auto load = [&](uint32_t i) { return hn::BitCast(d, hn::LoadU(U(), ids + i)); };
+    const auto add = [&](VI smaller, VI p, VI other) { // a true lane is -1
+        return hn::Sub(smaller, hn::VecFromMask(d, hn::Gt(p, other)));
+    };
+    for (uint32_t i = 0; i < padded; i += step) {
+        const VI p0 = load(i), p1 = load(i + lanes);
+        const VI p2 = kFour ? load(i + 2 * lanes) : p0, p3 = kFour ? load(i + 3 * lanes) : p1;
+        VI smaller0 = hn::Zero(d), smaller1 = smaller0, smaller2 = smaller0, smaller3 = smaller0;
+        for (uint32_t k = 0; k < n; ++k) {
+            const VI other = hn::Set(d, int32_t(ids[k]));
+            smaller0 = add(smaller0, p0, other);
+            smaller1 = add(smaller1, p1, other);
+            if (!kFour) continue;
+            smaller2 = add(smaller2, p2, other);
+            smaller3 = add(smaller3, p3, other);
+        }
+        hn::StoreU(smaller0, d, rank + i);
+        hn::StoreU(smaller1, d, rank + i + lanes);
+        if (!kFour) continue;
+        hn::StoreU(smaller2, d, rank + i + 2 * lanes);
+        hn::StoreU(smaller3, d, rank + i + 3 * lanes);
     }
     for (uint32_t i = 0; i < n; ++i) {
         out_ids[rank[i]] = ids[i];
@@ -456,6 +617,9 @@ void exact_fill(Kernels &kernels) {
     kernels.exact_boxes = exact_boxes;
     kernels.exact_open = exact_open;
     kernels.exact_prune = exact_prune;
+    kernels.exact_count = exact_count;
+    kernels.exact_masks = exact_masks;
+    kernels.exact_pick = exact_pick;
     kernels.exact_near = exact_near;
     kernels.exact_scan = exact_scan;
     kernels.exact_cut = exact_cut;

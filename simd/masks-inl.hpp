@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Comparisons of 64 positions at once as one word of bits, and compaction of 32-bit lanes, one target at a time.
-// Included by levels and select.
+// Included by levels, select and exact.
 #if defined(ZETA_SIMD_MASKS_INL_HPP) == defined(HWY_TARGET_TOGGLE)
 #ifdef ZETA_SIMD_MASKS_INL_HPP
 #undef ZETA_SIMD_MASKS_INL_HPP

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The search of exact selection for one tile. Bounds are guessed (from the tiles before, or given by the caller) and
-// then verified by counting: K keys within a bound prove it. A query that finds fewer tries a larger one, then a bound
-// from the keys of its place on the curve, which is sure; what lists cannot hold is searched alone (exact_alone.cpp).
+// The search of exact selection for one tile. Bounds are guessed (from the tiles before, or given by the caller),
+// refined by how many blocks the guess reaches, and then verified by counting: K keys within a bound prove it. A query
+// that finds fewer tries a larger one, then a bound from the keys of its place on the curve, which is sure; what lists
+// cannot hold is searched alone (exact_alone.cpp).
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -16,9 +17,11 @@ namespace {
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr uint32_t kSmallLevel = 256; // keys: searched whole
 constexpr int kTries = 5;             // larger guesses before the sure bound
-constexpr float kAim = 1.4f;          // a guess aims at this many times K keys: fewer misses, longer lists
+constexpr float kAim = 1.5f;          // a guess aims at this many times K keys: fewer misses, longer lists
+constexpr float kReach = 4.0f;        // for this many times K keys blocks are listed before the guess is refined
+constexpr float kMargin = 1.0f;       // a refined guess exceeds the expectation by this many deviations
+constexpr float kForget = 0.15f;      // weight of the last tile in what refines
 constexpr float kLearn = 0.8f;        // weight of the last tile in the guess
-constexpr uint32_t kBlocks = 512;     // and 2 K more that a tile may list; beyond, ties or geometry make lists useless
 constexpr uint32_t kPatience = 2;     // cuts of one query's list before ties are suspected
 constexpr uint32_t kRest = 8;         // tiles searched query by query after one whose lists overflowed
 
@@ -26,10 +29,29 @@ struct Tile {
     uint32_t count = 0;              // queries
     const uint32_t *query = nullptr; // [count] rows
     alignas(64) uint32_t limits[kTile];
-    alignas(64) float bounds[kTile];
-    alignas(64) float sure[kTile]; // bounds that hold K keys, or infinity
-    uint32_t windowed = 0;         // queries whose sure bound is known
+    alignas(64) float bounds[kTile]; // of the search
+    alignas(64) float reach[kTile];  // of the blocks listed, not less
+    alignas(64) float sure[kTile];   // bounds that hold K keys, or infinity
+    alignas(64) float mean[kTile];   // guesses before they were refined
+    float blocks[kTile];             // logarithms of how many blocks these reached
+    uint32_t windowed = 0;           // queries whose sure bound is known
+    uint32_t refined = 0;            // queries whose guess was refined
 };
+
+// About the logarithm to base 2 of x > 0: no more than 0.09 off, and its inverse takes it back exactly.
+float log_of(float x) {
+    int32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return float(bits - 0x3f800000) * 0x1p-23f;
+}
+
+float raise(float x, float log) { // x times about 2^log
+    int32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    bits += int32_t(log * 0x1p23f);
+    memcpy(&x, &bits, sizeof bits);
+    return x;
+}
 
 bool valid_hint(uint32_t bits) {
     return bits < 0x7f800000u;
@@ -44,11 +66,16 @@ public:
     void take_last(const Tile &tile, uint32_t i, uint32_t count, const float *q);
 
 private:
-    uint32_t attempt(const Tile &tile, uint32_t active, uint32_t *few);
+    uint32_t attempt(Tile &tile, uint32_t active, bool refining, uint32_t *few);
     bool collect(const Tile &tile, uint32_t active, const uint32_t **blocks, uint32_t *n);
+    void refine(Tile &tile, uint32_t active, uint32_t n);
+    uint32_t search(const Tile &tile, uint32_t active, const uint32_t *blocks, uint32_t n, uint32_t *few);
+    uint32_t grow(Tile &tile, uint32_t few) const;
     void window(Tile &tile, uint32_t active);
-    bool guess(Tile &tile, uint32_t active, const uint32_t *hints);
-    void emit(uint32_t i, uint32_t found);
+    enum class First { guessed, refinable, sure };
+    First guess(Tile &tile, uint32_t active, const uint32_t *hints);
+    void finish_alone(Tile &tile, uint32_t alone);
+    void emit(uint32_t i);
     void learn(const Tile &tile, uint32_t done);
     float share(const Tile &tile, uint32_t i) const {
         return float(tile.limits[i] - keys_.first()) / float(level_.count);
@@ -57,30 +84,31 @@ private:
     Lists &lists_;
 };
 
-// Blocks within the bounds of the active queries, one height of the tree after the other; masks say whose. False: too
-// many.
+// Blocks within reach of the active queries, one height of the tree after the other. False: too many.
 bool TileSearch::collect(const Tile &tile, uint32_t active, const uint32_t **blocks, uint32_t *n) {
+    alignas(64) float reach[kTile];
     float box[2 * kExactMaxDk], radius = 0;
     uint32_t limit = 0;
     for (int e = 0; e < dk_; ++e) box[e] = kInfinity, box[dk_ + e] = -kInfinity;
     for (uint32_t i = 0; i < kTile; ++i) {
+        reach[i] = -1;
         if ((active >> i & 1) == 0) continue;
-        radius = std::max(radius, tile.bounds[i]);
+        reach[i] = tile.reach[i];
+        radius = std::max(radius, reach[i]);
         limit = std::max(limit, tile.limits[i]);
         for (int e = 0; e < dk_; ++e) {
             box[e] = std::min(box[e], work_.tile[e * kTile + i]);
             box[dk_ + e] = std::max(box[dk_ + e], work_.tile[e * kTile + i]);
         }
     }
-    const uint32_t most = std::min(kBlocks + 2 * neighbours_, 2 * ExactWork::kGroups);
+    const uint32_t most = work_.listed;
     uint32_t *from = work_.nodes[0], *to = work_.nodes[1], count = 1;
     from[0] = 0;
     for (int h = level_.heights - 1; h >= 0; --h) {
         if (count > most / 2) return false;
         count = kernels_.exact_open(level_.boxes[h], from, count, dk_, box, radius, limit, to);
         if (count > 4 * most) return false;
-        count = kernels_.exact_prune(level_.boxes[h], to, count, dk_, work_.tile, tile.bounds, tile.limits, active,
-                                     work_.masks);
+        count = kernels_.exact_prune(level_.boxes[h], to, count, dk_, work_.tile, reach, tile.limits, most, work_.gaps);
         std::swap(from, to);
     }
     if (count > most) return false;
@@ -89,9 +117,30 @@ bool TileSearch::collect(const Tile &tile, uint32_t active, const uint32_t **blo
     return true;
 }
 
+// Moves the bounds of the active queries to where the blocks that their guesses reach let expect the K-th key.
+void TileSearch::refine(Tile &tile, uint32_t active, uint32_t n) {
+    alignas(64) uint32_t reached[kTile];
+    kernels_.exact_count(work_.gaps, n, tile.mean, reached);
+    tile.refined |= active;
+    float slope = 0, at = 0, margin = log_of(kAim) * 2 / float(dk_);
+    const float xx = work_.mean_xx - work_.mean_x * work_.mean_x, xy = work_.mean_xy - work_.mean_x * work_.mean_y,
+                yy = work_.mean_yy - work_.mean_y * work_.mean_y;
+    if (work_.related && xx > 1e-3f) {
+        slope = xy / xx;
+        at = work_.mean_y - slope * work_.mean_x;
+        margin = kMargin * std::sqrt(std::max(yy - slope * xy, 1e-3f));
+    }
+    for (uint32_t i = 0; i < tile.count; ++i) {
+        if ((active >> i & 1) == 0) continue;
+        tile.blocks[i] = log_of(float(reached[i]) + 0.5f) - 0.25f * float(dk_) * log_of(keys_.spread(share(tile, i)));
+        const float more = std::min(std::max(-8.0f, at + slope * tile.blocks[i] + margin), 8.0f);
+        tile.bounds[i] = std::min(raise(tile.mean[i], more), tile.reach[i]);
+    }
+}
+
 // Searches the active queries within their bounds. Those that find enough are emitted; *few are those that do not.
 // Returns the queries whose lists overflowed.
-uint32_t TileSearch::attempt(const Tile &tile, uint32_t active, uint32_t *few) {
+uint32_t TileSearch::attempt(Tile &tile, uint32_t active, bool refining, uint32_t *few) {
     const uint32_t *blocks;
     uint32_t n;
     if (!collect(tile, active, &blocks, &n)) {
@@ -101,17 +150,41 @@ uint32_t TileSearch::attempt(const Tile &tile, uint32_t active, uint32_t *few) {
             half |= left & (0u - left);
             left &= left - 1;
         }
-        const uint32_t first = attempt(tile, half, few);
-        return first | attempt(tile, active & ~half, few);
+        const uint32_t first = attempt(tile, half, refining, few);
+        return first | attempt(tile, active & ~half, refining, few);
     }
+    if (refining) refine(tile, active, n);
+    uint32_t waiting = 0, over = search(tile, active, blocks, n, &waiting);
+    while (refining && waiting != 0) { // those whose larger guess is still within reach
+        const uint32_t more = grow(tile, waiting), failed = waiting & ~more;
+        *few |= failed;
+        waiting = 0;
+        if (more != 0) over |= search(tile, more, blocks, n, &waiting);
+    }
+    *few |= waiting;
+    return over;
+}
+
+// Larger bounds for queries that found too few keys. Returns those whose bound is still within reach.
+uint32_t TileSearch::grow(Tile &tile, uint32_t few) const {
+    uint32_t within = 0;
+    for (uint32_t i = 0; i < tile.count; ++i) {
+        if ((few >> i & 1) == 0) continue;
+        const float more = 1.5f * float(neighbours_) / float(lists_.count[i] + 1);
+        tile.bounds[i] *= std::pow(std::min(more, 16.0f), 2.0f / float(dk_));
+        if (tile.bounds[i] <= tile.reach[i]) within |= 1u << i;
+        if (tile.bounds[i] > tile.reach[i]) tile.reach[i] = tile.bounds[i];
+    }
+    return within;
+}
+
+// Searches the blocks listed for the active queries.
+uint32_t TileSearch::search(const Tile &tile, uint32_t active, const uint32_t *blocks, uint32_t n, uint32_t *few) {
     uint32_t over = 0;
+    kernels_.exact_masks(work_.gaps, n, tile.bounds, work_.masks);
     for (uint32_t i = 0; i < kTile; ++i) {
         if ((active >> i & 1) == 0) continue;
-        uint32_t picked = 0;
-        for (uint32_t b = 0; b < n; ++b) {
-            work_.picked[picked] = blocks[b];
-            picked += work_.masks[b] >> i & 1;
-        }
+        const uint32_t picked = kernels_.exact_pick(blocks, work_.masks, n, i, work_.picked);
         start(query(i), tile.limits[i], tile.bounds[i]);
         if (!scan(work_.picked, picked, kPatience)) {
             over |= 1u << i;
@@ -119,7 +192,7 @@ uint32_t TileSearch::attempt(const Tile &tile, uint32_t active, uint32_t *few) {
             *few |= 1u << i;
             lists_.count[i] = found();
         } else {
-            emit(i, finish());
+            emit(i);
         }
     }
     return over;
@@ -142,16 +215,15 @@ void TileSearch::window(Tile &tile, uint32_t active) {
         scan(work_.picked, wanted);
         tile.sure[i] = kInfinity;
         if (found() < neighbours_) continue;
-        const uint32_t n = finish();
-        tile.sure[i] = *std::max_element(work_.distances, work_.distances + n);
+        finish(&tile.sure[i]);
     }
 }
 
-// First bounds. Returns whether they are sure.
-bool TileSearch::guess(Tile &tile, uint32_t active, const uint32_t *hints) {
+// First bounds.
+TileSearch::First TileSearch::guess(Tile &tile, uint32_t active, const uint32_t *hints) {
     if (level_.count <= kSmallLevel) {
         std::fill_n(tile.bounds, kTile, kInfinity);
-        return true;
+        return First::sure;
     }
     const bool learnt = work_.level == &level_ && work_.scale > 0;
     uint32_t missing = active;
@@ -162,13 +234,16 @@ bool TileSearch::guess(Tile &tile, uint32_t active, const uint32_t *hints) {
             missing &= ~(1u << i);
         }
     }
-    if (missing == 0) return false;
-    const float scale = learnt ? work_.scale * std::pow(kAim, 2.0f / float(dk_)) : 0;
+    if (missing == 0) return First::guessed;
     if (!learnt) window(tile, active);
+    const float aim = learnt ? std::pow(kAim, 2.0f / float(dk_)) : 0;
     for (uint32_t i = 0; i < tile.count; ++i) {
-        if (missing >> i & 1) tile.bounds[i] = learnt ? scale * keys_.spread(share(tile, i)) : tile.sure[i];
+        if ((missing >> i & 1) == 0) continue;
+        if (learnt) tile.mean[i] = work_.scale * keys_.spread(share(tile, i));
+        tile.bounds[i] = learnt ? tile.mean[i] * aim : tile.sure[i];
     }
-    return !learnt && hints == nullptr;
+    if (!learnt && hints == nullptr) return First::sure;
+    return learnt && missing == active && dk_ <= kTreeDk ? First::refinable : First::guessed;
 }
 
 void TileSearch::run(Tile &tile, uint32_t active, const uint32_t *hints) {
@@ -176,7 +251,10 @@ void TileSearch::run(Tile &tile, uint32_t active, const uint32_t *hints) {
     if (work_.level != &level_) work_.crowded = 0;
     const bool tried = work_.crowded == 0 || work_.crowded++ % kRest == 0;
     if (!tried) std::swap(waiting, alone);
-    bool sure = tried && guess(tile, active, hints);
+    const First first = tried ? guess(tile, active, hints) : First::guessed;
+    bool sure = first == First::sure, refining = first == First::refinable;
+    const float more = refining ? std::pow(kReach, 2.0f / float(dk_)) : 0;
+    for (uint32_t i = 0; i < kTile; ++i) tile.reach[i] = refining ? more * tile.mean[i] : tile.bounds[i];
     for (int round = 0; waiting != 0; ++round) {
         if (sure && level_.count > kSmallLevel) { // without a bound there is nothing to list
             for (uint32_t i = 0; i < tile.count; ++i) {
@@ -186,46 +264,59 @@ void TileSearch::run(Tile &tile, uint32_t active, const uint32_t *hints) {
             if (waiting == 0) break;
         }
         uint32_t few = 0;
-        alone |= attempt(tile, waiting, &few);
+        alone |= attempt(tile, waiting, refining, &few);
         waiting = few;
         if (waiting == 0) break;
         if (round + 1 < kTries) {
-            for (uint32_t i = 0; i < tile.count; ++i) {
-                if ((waiting >> i & 1) == 0) continue;
-                const float more = 1.5f * float(neighbours_) / float(lists_.count[i] + 1);
-                tile.bounds[i] *= std::pow(std::min(more, 16.0f), 2.0f / float(dk_));
-            }
+            if (!refining) grow(tile, waiting);
+            refining = false;
             continue;
         }
         window(tile, waiting);
         memcpy(tile.bounds, tile.sure, sizeof tile.bounds);
+        memcpy(tile.reach, tile.sure, sizeof tile.reach);
         sure = true;
     }
     if (tried) work_.crowded = 2 * __builtin_popcount(alone) > int(tile.count) ? 1 : 0;
-    window(tile, alone);
-    for (uint32_t i = 0; i < tile.count; ++i) {
-        if (alone >> i & 1) {
-            start(query(i), tile.limits[i], tile.sure[i]);
-            search_alone();
-            emit(i, finish());
-        }
-    }
+    if (alone != 0) finish_alone(tile, alone);
     learn(tile, active & ~alone);
 }
 
-// The keys kept, by ascending position.
-void TileSearch::emit(uint32_t i, uint32_t found) {
+// Queries that lists did not serve.
+void TileSearch::finish_alone(Tile &tile, uint32_t alone) {
+    window(tile, alone);
+    ExactProgress searches[kTile];
+    uint32_t who[kTile], count = 0;
+    for (uint32_t i = 0; i < tile.count; ++i) {
+        if ((alone >> i & 1) == 0) continue;
+        start(query(i), tile.limits[i], tile.sure[i], dk_ > kTreeDk ? count : 0);
+        if (dk_ > kTreeDk) {
+            who[count] = i;
+            searches[count++] = at_;
+            continue;
+        }
+        climb();
+        emit(i);
+    }
+    if (count > 0) scan_all(searches, count);
+    for (uint32_t s = 0; s < count; ++s) {
+        at_ = searches[s];
+        emit(who[s]);
+    }
+}
+
+// The K nearest found, by ascending position.
+void TileSearch::emit(uint32_t i) {
     uint32_t *ids = lists_.ids_of(i);
-    float *distances = lists_.distances_of(i);
-    float most = 0;
-    for (uint32_t n = 0; n < found; ++n) most = std::max(most, work_.distances[n]);
+    float *distances = lists_.distances_of(i), most = 0;
+    const uint32_t found = finish(&most);
     if (found <= 64) {
-        kernels_.exact_order(work_.ids, work_.distances, found, ids, distances);
+        kernels_.exact_order(at_.ids, at_.distances, found, ids, distances);
     } else {
         for (uint32_t n = 0; n < found; ++n) {
             uint32_t bits;
-            memcpy(&bits, &work_.distances[n], sizeof bits);
-            work_.words[n] = uint64_t(work_.ids[n]) << 32 | bits;
+            memcpy(&bits, &at_.distances[n], sizeof bits);
+            work_.words[n] = uint64_t(at_.ids[n]) << 32 | bits;
         }
         kernels_.sort_words(work_.words, found);
         for (uint32_t n = 0; n < found; ++n) {
@@ -254,26 +345,32 @@ void TileSearch::take_last(const Tile &tile, uint32_t i, uint32_t count, const f
 }
 
 void TileSearch::learn(const Tile &tile, uint32_t done) {
-    if (work_.level != &level_) work_.scale = 0;
+    if (work_.level != &level_) work_.scale = 0, work_.related = false;
     work_.level = &level_;
     if (level_.count <= kSmallLevel) return;
-    int64_t sum = 0, count = 0; // the mean of the bits of floats is about their logarithmic mean
+    float sum = 0, count = 0, x = 0, y = 0, xx = 0, xy = 0, yy = 0, pairs = 0;
     for (uint32_t i = 0; i < tile.count; ++i) {
         if ((done >> i & 1) == 0) continue;
         float kth;
         memcpy(&kth, &lists_.hint_a[i], sizeof kth);
-        kth /= keys_.spread(share(tile, i));
-        if (!(kth > 1e-30f && kth < 1e30f)) continue;
-        int32_t bits;
-        memcpy(&bits, &kth, sizeof bits);
-        sum += bits;
+        const float whole = kth / keys_.spread(share(tile, i));
+        if (!(whole > 1e-30f && whole < 1e30f)) continue;
+        sum += log_of(whole);
         ++count;
+        if ((tile.refined >> i & 1) == 0) continue;
+        const float xi = tile.blocks[i], yi = log_of(kth) - log_of(tile.mean[i]);
+        x += xi, y += yi, xx += xi * xi, xy += xi * yi, yy += yi * yi;
+        ++pairs;
     }
     if (count == 0) return;
-    const int32_t bits = int32_t(sum / count);
-    float mean;
-    memcpy(&mean, &bits, sizeof mean);
+    const float mean = raise(1.0f, sum / count);
     work_.scale = work_.scale > 0 ? work_.scale + kLearn * (mean - work_.scale) : mean;
+    if (pairs == 0) return;
+    const float weight = work_.related ? kForget : 1;
+    const auto follow = [&](float &moment, float total) { moment += weight * (total / pairs - moment); };
+    follow(work_.mean_x, x), follow(work_.mean_y, y);
+    follow(work_.mean_xx, xx), follow(work_.mean_xy, xy), follow(work_.mean_yy, yy);
+    work_.related = true;
 }
 
 } // namespace
@@ -289,10 +386,13 @@ void ExactQueries::select(const ExactKeys &keys, size_t tile_index, uint32_t nei
     const int dk = keys.dk();
     TileSearch search(keys, keys.level(at), neighbours, work, lists);
     lists.queries = tile.count;
+    for (size_t i = begin + kTile; i < std::min<size_t>(begin + 2 * kTile, n_); ++i) // rows of the next tile
+        __builtin_prefetch(rows_ + size_t(order_[i]) * dk);
     uint32_t active = 0;
     std::fill_n(work.tile, size_t(dk) * kTile, 0.0f);
     std::fill_n(tile.bounds, kTile, 0.0f);
     std::fill_n(tile.sure, kTile, kInfinity);
+    std::fill_n(tile.mean, kTile, -1.0f);
     std::fill_n(tile.limits, kTile, 0u);
     for (uint32_t i = 0; i < tile.count; ++i) {
         const float *q = rows_ + size_t(tile.query[i]) * dk;

@@ -19,6 +19,7 @@ constexpr uint32_t kExactWide = 16;   // keys of a block, boxes of a group
 constexpr uint32_t kExactLevels = 24; // 2^24 keys, halved
 constexpr uint32_t kExactHeights = 6; // 16^6 = 2^24
 constexpr uint32_t kExactMaxDk = 32;
+constexpr int kTreeDk = 4; // more coordinates: boxes tell little apart, and a query alone scans rather than climbs
 constexpr uint32_t kExactShares = 64; // steps of the table of bounds by searchable share
 
 // The keys with first <= position < first + count.
@@ -57,6 +58,7 @@ public:
 private:
     void fit(const float *k);
     void gather(const Executor &executor, const float *k);
+    void filter(const Executor &executor, const ExactLevel &from, ExactLevel &to) const;
     void raise(const Executor &executor, ExactLevel &level) const;
 
     int dk_ = 0, bits_ = 0;
@@ -74,18 +76,24 @@ struct ExactWork {
     static constexpr uint32_t kGroups = 1024; // groups of boxes a tile may open at one height
 
     uint32_t *nodes[2] = {};    // [16 kGroups + 32]
-    uint16_t *masks = nullptr;  // [16 kGroups + 32] the queries of a tile that want each block
-    uint32_t *picked = nullptr; // [16 kGroups + 32] the blocks one query wants
-    uint32_t *ids = nullptr;    // [room + 32] keys found by one query
-    float *distances = nullptr; // [room + 32]
+    float *gaps = nullptr;      // [listed + 1][16] squared distances from the queries of a tile to each block listed
+    uint16_t *masks = nullptr;  // [listed + 32] the queries that want each block
+    uint32_t *picked = nullptr; // [listed + 32] the blocks one query wants
+    uint32_t listed = 0;        // blocks that a tile may list; beyond, ties or geometry make lists useless
+    uint32_t *ids = nullptr;    // [slots][slot()] keys found by one query; 16 slots if queries scan together
+    float *distances = nullptr; // [slots][slot()]
     uint32_t room = 0;
+    uint32_t slot() const { return room + 32; }
     uint64_t *words = nullptr; // [K + 128] for sorting more than 64 of them
     float *tile = nullptr;     // [dk][16] queries side by side
     float *query = nullptr;    // [16][dk] the same, one after another
 
     // Learned from the tiles before: guesses, on which no result depends.
     const ExactLevel *level = nullptr;
-    float scale = 0;      // mean of the K-th distance, as if all of the level were searchable; 0: unknown
+    float scale = 0; // mean of the K-th distance, as if all of the level were searchable; 0: unknown
+    // How the K-th distance relates to how many blocks the mean reaches, both as logarithms: moments over some tiles.
+    float mean_x = 0, mean_y = 0, mean_xx = 0, mean_xy = 0, mean_yy = 0;
+    bool related = false;
     uint32_t crowded = 0; // tiles since lists overflowed, 0: they did not
 
     void take(Scratch &scratch, uint32_t neighbours, int dk);
@@ -109,7 +117,7 @@ private:
     size_t tiles_ = 0;
     const float *rows_ = nullptr;
     uint64_t *words_ = nullptr;                // [n]
-    uint32_t *order_ = nullptr;                // [n] query rows, level by level, in curve order
+    uint32_t *order_ = nullptr;                // [n] query rows, level by level, in curve order; then limit_
     uint32_t *limit_ = nullptr;                // [n] their limits
     uint32_t begin_[kExactLevels + 1] = {};    // of each level in order
     size_t first_tile_[kExactLevels + 1] = {}; // of each level

@@ -10,11 +10,15 @@ namespace zeta::cpu {
 
 namespace {
 
+uint32_t bits_of(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
 // Orders keys as the spec does: by distance, of equal ones the newer first.
 uint64_t rank_of(float distance, uint32_t position) {
-    uint32_t bits;
-    memcpy(&bits, &distance, sizeof bits);
-    return uint64_t(bits) << 32 | uint32_t(~position);
+    return uint64_t(bits_of(distance)) << 32 | uint32_t(~position);
 }
 
 uint32_t position_at(const float *p) {
@@ -32,68 +36,69 @@ struct Step {
 } // namespace
 
 bool ExactSearch::scan(const uint32_t *blocks, uint32_t n, uint32_t patience) {
-    for (uint32_t i = 0; i < n; i += kExactWide) {
-        const uint32_t count = std::min(kExactWide, n - i);
-        if (found_ + count * kExactWide > work_.room) {
+    while (n > 0) {
+        if (at_.found + kExactWide * std::min(kExactWide, n) > work_.room) {
             if (patience-- == 0) return false;
             cut();
         }
-        found_ += kernels_.exact_scan(level_.keys, blocks + i, count, dk_, q_, bound_, limit_, work_.ids + found_,
-                                      work_.distances + found_);
+        const uint32_t count = std::min(n, (work_.room - at_.found) / kExactWide);
+        at_.found += kernels_.exact_scan(level_.keys, blocks, count, dk_, at_.q, at_.bound, at_.limit,
+                                         at_.ids + at_.found, at_.distances + at_.found);
+        blocks += count;
+        n -= count;
     }
     return true;
 }
 
-// Keeps the K nearest so far; the farthest of them is a bound from now on.
-void ExactSearch::cut() {
-    if (found_ > neighbours_) {
-        kernels_.exact_cut(work_.ids, work_.distances, found_, neighbours_);
-        found_ = neighbours_;
+// Keeps the K nearest so far; the farthest of K is a bound from now on. Returns its distance.
+float ExactSearch::cut() {
+    float most = 0;
+    if (at_.found > neighbours_) {
+        most = kernels_.exact_cut(at_.ids, at_.distances, at_.found, neighbours_, at_.bound);
+        at_.found = neighbours_;
+    } else { // distances are not negative: their bits are in the same order
+        uint32_t bits = 0;
+        for (uint32_t i = 0; i < at_.found; ++i) bits = std::max(bits, bits_of(at_.distances[i]));
+        memcpy(&most, &bits, sizeof most);
     }
-    if (found_ == neighbours_) bound_ = *std::max_element(work_.distances, work_.distances + found_);
+    if (at_.found == neighbours_) at_.bound = most;
+    return most;
 }
 
 // cut(), and the same bound with the position that breaks its ties.
 void ExactSearch::settle() {
     cut();
-    if (found_ < neighbours_) return;
+    if (at_.found < neighbours_) return;
     uint64_t last = 0;
-    for (uint32_t i = 0; i < found_; ++i) last = std::max(last, rank_of(work_.distances[i], work_.ids[i]));
-    last_ = last;
-}
-
-void ExactSearch::search_alone() {
-    last_ = rank_of(bound_, 0);
-    if (dk_ > kTreeDk)
-        scan_all();
-    else
-        climb();
+    for (uint32_t i = 0; i < at_.found; ++i) last = std::max(last, rank_of(at_.distances[i], at_.ids[i]));
+    at_.last = last;
 }
 
 void ExactSearch::climb() {
+    at_.last = rank_of(at_.bound, 0);
     Step stack[kExactHeights * kExactWide + 1];
     int top = 0;
     uint32_t enough = neighbours_; // keys found before the next cut
     stack[top++] = {0, 0, level_.heights - 1};
     while (top > 0) {
         const Step step = stack[--top];
-        if (step.rank > last_) continue;
+        if (step.rank > at_.last) continue;
         if (step.height < 0) {
             scan(&step.node, 1);
-            if (found_ < enough) continue;
+            if (at_.found < enough) continue;
             settle();
             enough = neighbours_ + 64;
             continue;
         }
         const float *boxes = group(step.height, step.node);
         float distances[kExactWide];
-        kernels_.exact_near(boxes, dk_, q_, distances);
+        kernels_.exact_near(boxes, dk_, at_.q, distances);
         const int bottom = top;
         for (uint32_t j = 0; j < kExactWide; ++j) {
-            if (!(distances[j] <= bound_) || position_at(boxes + 2 * dk_ * kExactWide + j) >= limit_) continue;
-            const uint32_t newest = std::min(position_at(boxes + (2 * dk_ + 1) * kExactWide + j), limit_ - 1);
+            if (!(distances[j] <= at_.bound) || position_at(boxes + 2 * dk_ * kExactWide + j) >= at_.limit) continue;
+            const uint32_t newest = std::min(position_at(boxes + (2 * dk_ + 1) * kExactWide + j), at_.limit - 1);
             const Step child = {rank_of(distances[j], newest), step.node * kExactWide + j, step.height - 1};
-            if (child.rank > last_) continue;
+            if (child.rank > at_.last) continue;
             int at = top++; // the nearest on top
             for (; at > bottom && stack[at - 1].rank < child.rank; --at) stack[at] = stack[at - 1];
             stack[at] = child;
@@ -104,33 +109,47 @@ void ExactSearch::climb() {
 // Which of the 16 boxes of a group may hold one of the K nearest; one bit each.
 uint32_t ExactSearch::hopeful(const float *boxes) const {
     float distances[kExactWide];
-    kernels_.exact_near(boxes, dk_, q_, distances);
+    kernels_.exact_near(boxes, dk_, at_.q, distances);
     uint32_t mask = 0;
     for (uint32_t j = 0; j < kExactWide; ++j) {
-        if (!(distances[j] <= bound_) || position_at(boxes + 2 * dk_ * kExactWide + j) >= limit_) continue;
-        const uint32_t newest = std::min(position_at(boxes + (2 * dk_ + 1) * kExactWide + j), limit_ - 1);
-        if (rank_of(distances[j], newest) <= last_) mask |= 1u << j;
+        if (!(distances[j] <= at_.bound) || position_at(boxes + 2 * dk_ * kExactWide + j) >= at_.limit) continue;
+        const uint32_t newest = std::min(position_at(boxes + (2 * dk_ + 1) * kExactWide + j), at_.limit - 1);
+        if (rank_of(distances[j], newest) <= at_.last) mask |= 1u << j;
     }
     return mask;
 }
 
+// A group of blocks for all searches, then the next: keys of many coordinates are read from the cache once for all.
 // From the last block to the first: of equal keys the newest come last on the curve.
-void ExactSearch::scan_all() {
+void ExactSearch::scan_all(ExactProgress *searches, uint32_t count) {
     const uint32_t groups = (level_.blocks() + kExactWide - 1) / kExactWide;
+    for (uint32_t i = 0; i < count; ++i) searches[i].last = rank_of(searches[i].bound, 0);
     for (uint32_t over = (groups + kExactWide - 1) / kExactWide; over-- > 0;) {
-        const uint32_t above = level_.heights > 1 ? hopeful(group(1, over)) : ~0u;
+        uint32_t above[kExactWide];
+        for (uint32_t i = 0; i < count; ++i) {
+            at_ = searches[i];
+            above[i] = level_.heights > 1 ? hopeful(group(1, over)) : ~0u;
+        }
         for (uint32_t g = std::min(groups, (over + 1) * kExactWide); g-- > over * kExactWide;) {
-            if ((above >> g % kExactWide & 1) == 0) continue;
-            const uint32_t mask = hopeful(group(0, g));
-            uint32_t list[kExactWide], n = 0;
-            for (uint32_t j = kExactWide; j-- > 0;) {
-                list[n] = g * kExactWide + j;
-                n += mask >> j & 1;
+            for (uint32_t i = 0; i < count; ++i) {
+                if ((above[i] >> g % kExactWide & 1) == 0) continue;
+                at_ = searches[i];
+                scan_group(g);
+                searches[i] = at_;
             }
-            scan(list, n);
-            if (found_ >= neighbours_ + 128) settle();
         }
     }
+}
+
+void ExactSearch::scan_group(uint32_t g) {
+    const uint32_t mask = hopeful(group(0, g));
+    uint32_t list[kExactWide], n = 0;
+    for (uint32_t j = kExactWide; j-- > 0;) {
+        list[n] = g * kExactWide + j;
+        n += mask >> j & 1;
+    }
+    scan(list, n);
+    if (at_.found >= neighbours_ + 128) settle();
 }
 
 uint32_t ExactSearch::nearest_block(const float *q, uint32_t limit) const {

@@ -6,9 +6,11 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "../problem.hpp"
 #include "exact.hpp"
+#include "sort.hpp"
 
 namespace zeta::cpu {
 
@@ -19,9 +21,17 @@ constexpr uint32_t kSample = 4096;    // keys that the grid is fitted to
 constexpr size_t kCodesGrain = 4096, kBlocksGrain = 256;
 constexpr size_t kCodesChunk = 256; // rows whose cells fit the stack: 32 KB at dk 32
 constexpr size_t kSortPad = 64;
+constexpr uint32_t kPieces = 64;          // at most, of a loop that counts before it writes
+constexpr uint32_t kSmallPiece = 1 << 13; // keys or queries for which that is worth it
 
 uint32_t ceil_div(uint32_t a, uint32_t b) {
     return a / b + (a % b != 0);
+}
+
+// How many pieces n keys or queries are cut into: one at one thread.
+uint32_t pieces_of(const Executor &executor, uint32_t n) {
+    if (executor.workers() == 1) return 1;
+    return std::clamp(n / kSmallPiece, 1u, std::min(kPieces, 4 * uint32_t(executor.workers())));
 }
 
 bool finite(const float *row, int dk) {
@@ -110,6 +120,36 @@ void ExactKeys::gather(const Executor &executor, const float *k) {
     });
 }
 
+// The next level. Pieces are counted first; then each writes the blocks whose first key it holds, and takes the rest of
+// its last block from the piece after.
+void ExactKeys::filter(const Executor &executor, const ExactLevel &from, ExactLevel &to) const {
+    const uint32_t cap = first_ + to.count, pieces = pieces_of(executor, from.count), blocks = from.blocks();
+    const size_t block = size_t(dk_ + 1) * kExactWide;
+    const auto edge = [&](size_t piece) { return uint32_t(uint64_t(blocks) * piece / pieces); };
+    uint32_t kept[kPieces + 1] = {}; // before each piece
+    kept[pieces] = to.count;
+    if (pieces > 1) {
+        executor.parallel_for(pieces, 1, [&](size_t piece, size_t, int) {
+            uint32_t count = 0;
+            for (uint32_t b = edge(piece); b < edge(piece + 1); ++b) {
+                const float *positions = from.keys + b * block + dk_ * kExactWide;
+                uint32_t position[kExactWide];
+                memcpy(position, positions, sizeof position);
+                for (uint32_t j = 0; j < kExactWide; ++j) count += position[j] < cap;
+            }
+            if (piece + 1 < pieces) kept[piece + 1] = count;
+        });
+        for (uint32_t piece = 1; piece < pieces; ++piece) kept[piece] += kept[piece - 1];
+    }
+    executor.parallel_for(pieces, 1, [&](size_t piece, size_t, int) {
+        const uint32_t begin = ceil_div(kept[piece], kExactWide), end = ceil_div(kept[piece + 1], kExactWide);
+        if (begin >= end) return;
+        const uint32_t at = edge(piece);
+        kernels_->exact_filter(from.keys + at * block, from.count - at * kExactWide, dk_, cap,
+                               begin * kExactWide - kept[piece], (end - begin) * kExactWide, to.keys + begin * block);
+    });
+}
+
 void ExactKeys::raise(const Executor &executor, ExactLevel &level) const {
     const auto &kernels = executor.kernels();
     const size_t box = size_t(2 * dk_ + 2) * kExactWide, block = size_t(dk_ + 1) * kExactWide;
@@ -133,67 +173,80 @@ void ExactKeys::build(const Executor &executor, const float *k) {
     fit(k);
     if (level_[0].count == 0) return;
     encode(executor, *this, k + size_t(first_) * dk_, level_[0].count, first_, words_);
-    executor.kernels().sort_words(words_, level_[0].count);
+    sort(executor, words_, reinterpret_cast<uint64_t *>(level_[0].keys), level_[0].count); // 2 floats a key or more
     gather(executor, k);
-    for (uint32_t i = 1; i < levels_; ++i) {
-        const ExactLevel &from = level_[i - 1];
-        kernels_->exact_filter(from.keys, from.count, dk_, first_ + level_[i].count, level_[i].keys);
-    }
+    for (uint32_t i = 1; i < levels_; ++i) filter(executor, level_[i - 1], level_[i]);
     for (uint32_t i = 0; i < levels_; ++i) raise(executor, level_[i]);
 }
 
+// Level i holds count >> i keys.
 uint32_t ExactKeys::level_of(uint32_t searchable) const {
-    uint32_t i = 0;
-    while (i + 1 < levels_ && level_[i + 1].count >= searchable) ++i;
-    return i;
+    const uint32_t count = level_[0].count;
+    if (searchable == 0) return levels_ - 1;
+    if (searchable >= count) return 0;
+    uint32_t i = uint32_t(__builtin_clz(searchable) - __builtin_clz(count));
+    i -= (count >> i) < searchable;
+    return std::min(i, levels_ - 1);
 }
 
 void ExactQueries::take(Scratch &scratch, uint32_t n, int) {
     n_ = n;
     words_ = scratch.take<uint64_t>(size_t(n) + kSortPad);
-    order_ = scratch.take<uint32_t>(n);
-    limit_ = scratch.take<uint32_t>(n);
+    order_ = scratch.take<uint32_t>(2 * size_t(n)); // and limit_, and while the words are sorted their temporary
 }
 
+// Queries sorted by level, and in each as they lie on the curve.
 void ExactQueries::build(const Executor &executor, const ExactKeys &keys, const float *q, const uint32_t *limits) {
     rows_ = q;
+    limit_ = order_ + n_;
     encode(executor, keys, q, n_, 0, words_);
-    if (n_ > 0) executor.kernels().sort_words(words_, n_);
+    if (n_ > 0) sort(executor, words_, reinterpret_cast<uint64_t *>(order_), n_);
     const auto level_of = [&](uint32_t row) {
         return keys.level_of(limits[row] > keys.first() ? limits[row] - keys.first() : 0);
     };
-    uint32_t at[kExactLevels + 1] = {};
-    for (uint32_t i = 0; i < n_; ++i) ++at[level_of(i) + 1];
+    const uint32_t pieces = pieces_of(executor, n_);
+    const auto edge = [&](size_t piece) { return size_t(n_) * piece / pieces; };
+    uint32_t at[kPieces][kExactLevels] = {}; // queries of each piece and level, then where they go
+    executor.parallel_for(pieces, 1, [&](size_t piece, size_t, int) {
+        for (size_t i = edge(piece); i < edge(piece + 1); ++i)
+            ++at[piece][level_of(uint32_t(words_[i] & kPositionMask))];
+    });
+    uint32_t total = 0;
     tiles_ = 0;
-    for (uint32_t i = 0; i < kExactLevels; ++i) {
-        first_tile_[i] = tiles_;
-        tiles_ += ceil_div(at[i + 1], kTile);
-        at[i + 1] += at[i];
-        begin_[i] = at[i];
+    for (uint32_t level = 0; level < kExactLevels; ++level) {
+        begin_[level] = total;
+        first_tile_[level] = tiles_;
+        for (uint32_t piece = 0; piece < pieces; ++piece) total += std::exchange(at[piece][level], total);
+        tiles_ += ceil_div(total - begin_[level], kTile);
     }
     begin_[kExactLevels] = n_;
     first_tile_[kExactLevels] = tiles_;
-    for (uint32_t i = 0; i < n_; ++i) {
-        const uint32_t row = uint32_t(words_[i] & kPositionMask), to = at[level_of(row)]++;
-        order_[to] = row;
-        limit_[to] = limits[row];
-    }
+    executor.parallel_for(pieces, 1, [&](size_t piece, size_t, int) {
+        for (size_t i = edge(piece); i < edge(piece + 1); ++i) {
+            const uint32_t row = uint32_t(words_[i] & kPositionMask), to = at[piece][level_of(row)]++;
+            order_[to] = row;
+            limit_[to] = limits[row];
+        }
+    });
 }
 
 void ExactWork::take(Scratch &scratch, uint32_t neighbours, int dk) {
-    const size_t listed = size_t(kGroups) * kExactWide + 32;
-    nodes[0] = scratch.take<uint32_t>(listed);
-    nodes[1] = scratch.take<uint32_t>(listed);
-    masks = scratch.take<uint16_t>(listed);
-    picked = scratch.take<uint32_t>(listed);
+    listed = std::min(512 + 2 * neighbours, 2 * kGroups);
+    nodes[0] = scratch.take<uint32_t>(kGroups * kExactWide + 32);
+    nodes[1] = scratch.take<uint32_t>(kGroups * kExactWide + 32);
+    gaps = scratch.take<float>(size_t(listed + 1) * kExactWide);
+    masks = scratch.take<uint16_t>(listed + 32);
+    picked = scratch.take<uint32_t>(std::max(listed, 256 + neighbours) + 32);
     room = 2 * neighbours + 512;
-    ids = scratch.take<uint32_t>(room + 32);
-    distances = scratch.take<float>(room + 32);
+    const size_t slots = dk > kTreeDk ? kTile : 1;
+    ids = scratch.take<uint32_t>(slots * slot());
+    distances = scratch.take<float>(slots * slot());
     words = scratch.take<uint64_t>(neighbours + 128);
     tile = scratch.take<float>(size_t(dk) * kExactWide);
     query = scratch.take<float>(size_t(dk) * kExactWide);
     level = nullptr;
     scale = 0;
+    related = false;
     crowded = 0;
 }
 

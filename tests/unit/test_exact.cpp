@@ -32,6 +32,21 @@ private:
     const simd::Kernels &kernels_;
 };
 
+// Claims three threads, and runs pieces in an order no loop would choose.
+class Backwards final : public Executor {
+public:
+    explicit Backwards(const simd::Kernels &kernels) : kernels_(kernels) {}
+    void parallel_for(size_t n, size_t grain, Body body) const override {
+        for (size_t piece = (n + grain - 1) / grain; piece-- > 0;)
+            body(piece * grain, std::min(n, (piece + 1) * grain), int(piece % 3));
+    }
+    int workers() const override { return 3; }
+    const simd::Kernels &kernels() const override { return kernels_; }
+
+private:
+    const simd::Kernels &kernels_;
+};
+
 enum Mode {
     gaussian,
     drift,
@@ -207,6 +222,49 @@ template <class F> void for_each_isa(F &&f) {
     }
 }
 
+// What a search looks at: blocks of 16 keys, and groups and nodes of the tree. The kernels counted are those of
+// `counted`.
+struct Looked {
+    uint64_t blocks = 0, nodes = 0;
+} looked;
+const simd::Kernels *counted = nullptr;
+
+template <class A, class B, class C, class... Others> C third(A, B, C c, Others...) {
+    return c;
+}
+
+simd::Kernels counting(const simd::Kernels &kernels) {
+    counted = &kernels;
+    simd::Kernels result = kernels;
+    result.exact_scan = [](auto... arguments) {
+        looked.blocks += third(arguments...);
+        return counted->exact_scan(arguments...);
+    };
+    result.exact_open = [](auto... arguments) {
+        looked.nodes += third(arguments...);
+        return counted->exact_open(arguments...);
+    };
+    result.exact_prune = [](auto... arguments) {
+        looked.nodes += third(arguments...);
+        return counted->exact_prune(arguments...);
+    };
+    result.exact_near = [](auto... arguments) {
+        ++looked.nodes;
+        counted->exact_near(arguments...);
+    };
+    return result;
+}
+
+Looked look(const Case &c) {
+    const simd::Kernels kernels = counting(simd::kernels(simd::isa_best()));
+    const Serial executor(kernels);
+    const Data data = make(c, 5);
+    Engine engine(c, data, executor);
+    looked = {};
+    engine.run(c, false, nullptr, nullptr);
+    return looked;
+}
+
 } // namespace
 
 TEST_CASE("exact: small cases of every kind") {
@@ -241,5 +299,83 @@ TEST_CASE("exact: larger, sampled") {
         check({6000, 6000, 300, 0, 3, true, Mode(mode)}, executor, 97);
         check({6000, 6000, 32, 0, 8, true, Mode(mode)}, executor, 97);
         check({3000, 12000, 32, 0, 4, false, Mode(mode)}, executor, 97);
+    }
+}
+
+TEST_CASE("exact: levels and tiles do not depend on the threads") {
+    for_each_isa([&](const Executor &executor) {
+        const Backwards cut(executor.kernels());
+        for (const Mode mode : {gaussian, drift, descending, equal_keys}) {
+            const Case c = {50001, 50007, 5, mode == drift ? 12345u : 0u, 2, true, mode};
+            const Data data = make(c, 3);
+            Engine one(c, data, executor), many(c, data, cut);
+            REQUIRE(one.keys.levels() == many.keys.levels());
+            for (uint32_t i = 0; i < one.keys.levels(); ++i) {
+                const ExactLevel &a = one.keys.level(i), &b = many.keys.level(i);
+                const size_t bytes = size_t(a.blocks()) * size_t(c.dk + 1) * kExactWide * sizeof(float);
+                CAPTURE(i);
+                CHECK(a.count == b.count);
+                CHECK(std::memcmp(a.keys, b.keys, bytes) == 0);
+            }
+            REQUIRE(one.queries.tiles() == many.queries.tiles());
+            for (size_t t = 0; t < one.queries.tiles(); t += 37) {
+                one.queries.select(one.keys, t, c.neighbours, nullptr, one.work, one.lists);
+                many.queries.select(many.keys, t, c.neighbours, nullptr, many.work, many.lists);
+                REQUIRE(one.lists.queries == many.lists.queries);
+                CHECK(std::equal(one.lists.query, one.lists.query + one.lists.queries, many.lists.query));
+            }
+        }
+    });
+}
+
+TEST_CASE("exact: boxes of infinities alone") {
+    for_each_isa([&](const Executor &executor) {
+        const float infinity = std::numeric_limits<float>::infinity(), worst[] = {infinity, -infinity, 1.0f};
+        std::vector<float> keys(3 * 2 * kExactWide), boxes(4 * kExactWide);
+        for (uint32_t b = 0; b < 3; ++b) {
+            for (uint32_t j = 0; j < kExactWide; ++j) {
+                const uint32_t position = 100 * b + j;
+                keys[b * 2 * kExactWide + j] = worst[b];
+                std::memcpy(&keys[(b * 2 + 1) * kExactWide + j], &position, sizeof position);
+            }
+        }
+        executor.kernels().exact_boxes(keys.data(), 3, 1, true, boxes.data());
+        for (uint32_t b = 0; b < 3; ++b) {
+            uint32_t first, last;
+            std::memcpy(&first, &boxes[2 * kExactWide + b], sizeof first);
+            std::memcpy(&last, &boxes[3 * kExactWide + b], sizeof last);
+            CAPTURE(b);
+            CHECK(boxes[b] == worst[b]);
+            CHECK(boxes[kExactWide + b] == worst[b]);
+            CHECK(first == 100 * b);
+            CHECK(last == 100 * b + 15);
+        }
+    });
+}
+
+// Promise 8 without a clock: what is looked at, of the inputs that it names.
+TEST_CASE("exact: few coordinates look at O(log N) blocks and nodes for a query") {
+    const auto check_look = [](uint32_t n, int dk, Mode mode) {
+        const Looked total = look({n, n, 32, 0, dk, true, mode});
+        CAPTURE(n);
+        CAPTURE(dk);
+        CAPTURE(int(mode));
+        CHECK(double(total.blocks + total.nodes) <= 16.0 * n * std::log2(n)); // at most 9 of the 16 are needed
+    };
+    for (const Mode mode : {gaussian, drift, equal_keys, ascending, descending, clusters}) {
+        for (const int dk : {1, 2, 3, 4}) check_look(16384, dk, mode);
+        check_look(65536, 3, mode);
+    }
+}
+
+TEST_CASE("exact: many coordinates look at no more than two scans do") {
+    const uint32_t n = 16384;
+    for (const int dk : {8, 32}) {
+        for (const Mode mode : {gaussian, few_distinct, tiny}) {
+            const Looked total = look({n, n, 32, 0, dk, true, mode});
+            CAPTURE(dk);
+            CAPTURE(int(mode));
+            CHECK(total.blocks + total.nodes <= 2 * (uint64_t{n} * n / 2 / kExactWide));
+        }
     }
 }
