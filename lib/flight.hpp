@@ -44,8 +44,10 @@ void fly(
     if (units == 0) return finish();
     std::atomic<int64_t> next{0};
     const auto body = [&](size_t begin, size_t end, int worker) {
-        for (size_t s = begin; s < end; ++s)
-            for (int64_t u = next++; u < units; u = next++) job.run(int(s), worker, cpu::unit_at(p, u));
+        for (size_t s = begin; s < end; ++s) {
+            cpu::UnitWalk walk(p);
+            for (int64_t u = next++; u < units; u = next++) job.run(int(s), worker, walk.at(u));
+        }
     };
     executor.parallel_for(size_t(slots_of(executor, units)), 1, body);
     finish();

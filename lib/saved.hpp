@@ -12,7 +12,7 @@ namespace zeta {
 
 struct SavedHeader {
     char magic[8];
-    int64_t batches, query_heads, queries, keys, first, local, chunk;
+    int64_t batches, query_heads, key_heads, queries, keys, first, local, chunk;
     int32_t dk, dv, neighbours, window, score, kind; // kind: source, causal, mean
     uint64_t values;                                 // fingerprint of gamma, the grid and the lengths
 };
@@ -29,6 +29,7 @@ inline SavedHeader saved_header(const Problem &p, bool given) {
     std::memcpy(h.magic, "zetasav1", 8);
     h.batches = p.batches;
     h.query_heads = p.query_heads;
+    h.key_heads = p.key_heads;
     h.queries = p.queries;
     h.keys = p.keys;
     h.first = p.first;

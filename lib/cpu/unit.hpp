@@ -24,25 +24,37 @@ inline int64_t unit_count(const Problem &p) {
     return (p.sequences > 0 ? p.sequences : p.batches) * p.key_heads;
 }
 
-inline Unit unit_at(const Problem &p, int64_t index) {
-    Unit u{};
-    u.key_head = index % p.key_heads;
-    const int64_t sequence = index / p.key_heads;
-    if (p.sequences == 0) {
-        u.batch = sequence;
-        u.n = p.queries;
-        u.m = uint32_t(p.keys);
+// Units by ascending index: sequences that were passed are not walked over again.
+class UnitWalk {
+public:
+    explicit UnitWalk(const Problem &p) : p_(p) {}
+
+    Unit at(int64_t index) {
+        Unit u{};
+        u.key_head = index % p_.key_heads;
+        const int64_t sequence = index / p_.key_heads;
+        if (p_.sequences == 0) {
+            u.batch = sequence;
+            u.n = p_.queries;
+            u.m = uint32_t(p_.keys);
+            return u;
+        }
+        for (; sequence_ < sequence; ++sequence_) {
+            q_start_ += p_.q_lengths[sequence_];
+            k_start_ += p_.k_lengths[sequence_];
+        }
+        u.sequence = sequence;
+        u.q_start = q_start_;
+        u.k_start = k_start_;
+        u.n = p_.q_lengths[sequence];
+        u.m = uint32_t(p_.k_lengths[sequence]);
         return u;
     }
-    u.sequence = sequence;
-    for (int64_t s = 0; s < sequence; ++s) {
-        u.q_start += p.q_lengths[s];
-        u.k_start += p.k_lengths[s];
-    }
-    u.n = p.q_lengths[sequence];
-    u.m = uint32_t(p.k_lengths[sequence]);
-    return u;
-}
+
+private:
+    const Problem &p_;
+    int64_t sequence_ = 0, q_start_ = 0, k_start_ = 0;
+};
 
 // The queries of a unit are selected for in parts, since a sort word holds 24 bits of position. Only a call that is not
 // causal can have more than one part, and there a part's queries are a unit's like any others.
