@@ -23,7 +23,7 @@ struct RecallUnit {
     float *share = nullptr;  // [n] of the selected keys that are as near; < 0: the query has no searchable key
 };
 
-struct RecallWork {
+struct alignas(Scratch::kAlignment) RecallWork {
     cpu::SelectWork asked, exact;
 };
 

@@ -6,7 +6,7 @@
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
-#include "rows-inl.hpp"
+#include "masks-inl.hpp"
 #include "targets.hpp"
 
 HWY_BEFORE_NAMESPACE();
@@ -179,6 +179,34 @@ void slopes_keys(bool dot, const float *q, const float *k, size_t stride, const 
     (dot ? key_gradients<true> : key_gradients<false>)(q, k, stride, ids, coefficients, n, rows);
 }
 
+// The shard of keys in groups of four, so that their rows share no cache line with another shard's: the upper bits of a
+// product spread even neighbouring groups.
+HWY_INLINE hn::Vec<U32> shard_of(hn::Vec<U32> ids, uint32_t shards) {
+    const U32 d;
+    const auto mixed = hn::Mul(hn::ShiftRight<2>(ids), hn::Set(d, 0x9E3779B1u));
+    return hn::ShiftRight<16>(hn::Mul(hn::ShiftRight<16>(mixed), hn::Set(d, shards)));
+}
+
+uint32_t slopes_own(const uint32_t *ids, const float *values, uint32_t n, uint32_t shards, uint32_t shard,
+                    uint32_t *own_ids, float *own_values) {
+    const U32 d;
+    const F32 df;
+    const size_t lanes = hn::Lanes(d);
+    const auto wanted = hn::Set(d, shard);
+    size_t own = 0;
+    for (size_t i = 0; i < n; i += lanes) {
+        const bool whole = n - i >= lanes;
+        const auto id = whole ? hn::LoadU(d, ids + i) : LoadTail(d, ids + i, n - i);
+        const auto value = whole ? hn::LoadU(df, values + i) : LoadTail(df, values + i, n - i);
+        auto mask = hn::Eq(shard_of(id, shards), wanted);
+        if (!whole) mask = hn::And(mask, hn::FirstN(d, n - i));
+        hn::StoreU(squeeze(d, id, mask), d, own_ids + own);
+        hn::StoreU(squeeze(df, value, hn::RebindMask(df, mask)), df, own_values + own);
+        own += hn::CountTrue(d, mask);
+    }
+    return uint32_t(own);
+}
+
 } // namespace
 
 void slopes_fill(Kernels &kernels) {
@@ -186,6 +214,7 @@ void slopes_fill(Kernels &kernels) {
     kernels.slopes_coefficients = slopes_coefficients;
     kernels.slopes_query = slopes_query;
     kernels.slopes_keys = slopes_keys;
+    kernels.slopes_own = slopes_own;
 }
 
 } // namespace zeta::simd::HWY_NAMESPACE

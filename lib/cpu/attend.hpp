@@ -9,8 +9,8 @@
 
 namespace zeta::cpu {
 
-// Per thread.
-struct AttendWork {
+// Per thread, on cache lines of its own.
+struct alignas(Scratch::kAlignment) AttendWork {
     SelectWork select;
     WeighWork weigh;
     Weighed weighed[kTile];

@@ -9,8 +9,8 @@
 namespace zeta::cpu {
 namespace {
 
-constexpr size_t kSliceChannels = 32; // 128 bytes a key: the sums of 16-bit value gradients stay within promise 7
-constexpr size_t kChunkTiles = 32;    // tiles of a chunk for each thread: pairs stay in cache, two barriers a chunk
+constexpr size_t kSliceChannels = 32;   // 128 bytes a key: the sums of 16-bit value gradients stay within promise 7
+constexpr size_t kChunkPairs = 1 << 15; // of a chunk for each thread: they stay in its cache, two barriers a chunk
 
 // Keys that one query's list may hold.
 size_t list_size(const Problem &p) {
@@ -30,8 +30,7 @@ void BackwardWork::take(Scratch &scratch, const Problem &p, Source source) {
     coefficients = scratch.take<float>(kTile * list);
     stride = list;
     own_ids = scratch.take<uint32_t>(list);
-    own_weights = scratch.take<float>(list);
-    own_coefficients = scratch.take<float>(list);
+    own_values = scratch.take<float>(list);
     running = scratch.take<double>(size_t(p.dv));
 }
 
@@ -51,8 +50,9 @@ void BackwardUnit::take(Scratch &scratch, const Executor &executor, const Proble
     if (t.grad_v.present() && t.grad_v.dtype != ZETA_F32)
         slice_ = scratch.take<float>(m * std::min(dv, kSliceChannels));
     if (executor.workers() == 1) return;
-    chunk_tiles_ = kChunkTiles * size_t(executor.workers());
-    const size_t list = list_size(p), slots = chunk_tiles_ * kTile;
+    const size_t list = list_size(p), tiles = std::max<size_t>(2, kChunkPairs / (kTile * list));
+    chunk_tiles_ = tiles * size_t(executor.workers());
+    const size_t slots = chunk_tiles_ * kTile;
     pairs_ = scratch.take<Pairs>(slots);
     uint32_t *ids = scratch.take<uint32_t>(slots * list);
     float *weights = scratch.take<float>(slots * list), *coefficients = scratch.take<float>(slots * list);
@@ -118,9 +118,7 @@ void BackwardUnit::fetch_ahead(const Call &c, const HeadKeys &keys, int64_t head
     const size_t dk = size_t(c.p.dk), point = dk * sizeof(float), stride = simd::slope_stride(dk);
     const auto fetch_key = [&](size_t key) {
         fetch(keys_ + key * stride, stride * sizeof(float));
-        fetch(key_grad_ + key * stride, stride * sizeof(double));
         fetch_row(c.t.v, c.unit.batch, c.unit.key_head, c.unit.k_start + int64_t(key));
-        if (c.t.grad_v.present()) fetch_row(c.t.grad_v, c.unit.batch, c.unit.key_head, c.unit.k_start + int64_t(key));
     };
     for (uint32_t i = 0; i < ahead.query_count; ++i) {
         const uint32_t query = ahead.queries[i];
@@ -130,12 +128,24 @@ void BackwardUnit::fetch_ahead(const Call &c, const HeadKeys &keys, int64_t head
         if (c.p.mean) fetch(mean_.key(query) - 2, mean_.bytes());
         if (!c.p.causal) continue;
         if (keys.mean_key != nullptr) fetch(keys.mean_key + query * dk, point);
-        if (c.p.local > 0) {
-            const size_t position = size_t(position_of(c.unit, query));
-            fetch(keys.k + position * dk, point);
-            fetch_key(position);
-        }
+        if (c.p.local == 0) continue;
+        const size_t position = size_t(position_of(c.unit, query));
+        fetch(keys.k + position * dk, point);
+        fetch_key(position);
     }
+    for (uint32_t i = 0; i < ahead.key_count; ++i) fetch_key(ahead.keys[i]);
+}
+
+// The rows that a tile's pairs are added to, as far as `channels` reach.
+void BackwardUnit::fetch_gradients(const Call &c, const Selection::Ahead &ahead, const Channels &channels) {
+    const size_t stride = simd::slope_stride(size_t(c.p.dk));
+    const size_t bytes = std::min<size_t>((channels.end - channels.begin) * sizeof(float), 1024);
+    const auto fetch_key = [&](size_t key) {
+        fetch(channels.rows + key * channels.stride, bytes);
+        if (channels.first) fetch(key_grad_ + key * stride, stride * sizeof(double));
+    };
+    for (uint32_t i = 0; i < ahead.query_count && c.p.causal && c.p.local > 0; ++i)
+        fetch_key(size_t(position_of(c.unit, ahead.queries[i])));
     for (uint32_t i = 0; i < ahead.key_count; ++i) fetch_key(ahead.keys[i]);
 }
 
@@ -166,7 +176,12 @@ void BackwardUnit::head(const Call &c, int64_t head, const Channels &channels) {
             BackwardWork &work = c.work[c.worker];
             Pairs pairs[kTile];
             gather_tile(start, work, [&](uint32_t s, const Pairs &from) { pairs[s] = from; });
-            scatter(c, keys, head, channels, pairs, work.select.lists.queries, 0, 1, work);
+            fetch_gradients(c, selection_.ahead(start + 1), channels);
+            for (uint32_t s = 0; s < work.select.lists.queries; ++s) {
+                const float *g = gradient_row(*keys.kernels, c.t, c.unit, head, pairs[s].query, size_t(c.p.dv), work.g);
+                scatter_values(keys, channels, g, pairs[s]);
+                if (channels.first) scatter_keys(c, keys, pairs[s]);
+            }
         } else {
             c.executor.parallel_for(count, 2, [&](size_t begin, size_t end, int worker) {
                 for (size_t i = begin; i < end; ++i) {
@@ -183,7 +198,7 @@ void BackwardUnit::head(const Call &c, int64_t head, const Channels &channels) {
             });
             c.executor.parallel_for(size_t(c.threads), 1, [&](size_t begin, size_t end, int worker) {
                 for (size_t shard = begin; shard < end; ++shard)
-                    scatter(c, keys, head, channels, pairs_, count * kTile, int(shard), c.threads, c.work[worker]);
+                    scatter_tiles(c, keys, head, channels, start, count, uint32_t(shard), c.work[worker]);
             });
         }
         if (channels.first) c.progress.advance(count * kTile);

@@ -10,8 +10,8 @@
 
 namespace zeta::cpu {
 
-// Per thread.
-struct BackwardWork {
+// Per thread, on cache lines of its own.
+struct alignas(Scratch::kAlignment) BackwardWork {
     SelectWork select;
     WeighWork weigh;
     float *g = nullptr, *reference = nullptr; // [dv]
@@ -19,8 +19,8 @@ struct BackwardWork {
     float *coefficients = nullptr;            // [kTile, stride] of the lists of a tile; the first also of a slice
     size_t stride = 0;
     uint32_t *own_ids = nullptr; // [list + pad] the pairs of this thread's keys
-    float *own_weights = nullptr, *own_coefficients = nullptr;
-    double *running = nullptr; // [dv]
+    float *own_values = nullptr; // their weights or coefficients
+    double *running = nullptr;   // [dv]
 
     void take(Scratch &scratch, const Problem &p, Source source);
 };
@@ -34,9 +34,8 @@ struct Pairs {
 
 // What a query with a wide local window keeps until the keys of that window are summed.
 struct WidePairs {
-    float minimum, sum; // of its weights
-    uint32_t reference; // key whose value its products are relative to
-    float normaliser;   // 0 sum: nothing attended
+    float minimum, sum, normaliser; // of its weights
+    uint32_t reference;             // key whose value its products are relative to
     double mean_product;
 };
 
@@ -82,10 +81,11 @@ private:
     double slopes(const Call &c, const HeadKeys &keys, int64_t head, const Weighed &w, uint32_t query,
                   BackwardWork &work, float *coefficients);
     void wide_keys(const Call &c, const HeadKeys &keys, int64_t head, const Channels &channels);
-    void scatter(const Call &c, const HeadKeys &keys, int64_t head, const Channels &channels, const Pairs *pairs,
-                 size_t n, int shard, int shards, BackwardWork &work);
-    void scatter_list(const Call &c, const HeadKeys &keys, const Channels &channels, const float *g,
-                      const Pairs &pairs);
+    void scatter_tiles(const Call &c, const HeadKeys &keys, int64_t head, const Channels &channels, size_t start,
+                       size_t count, uint32_t shard, BackwardWork &work);
+    void scatter_values(const HeadKeys &keys, const Channels &channels, const float *g, const Pairs &pairs);
+    void scatter_keys(const Call &c, const HeadKeys &keys, const Pairs &pairs);
+    void fetch_gradients(const Call &c, const Selection::Ahead &ahead, const Channels &channels);
     void add_mean_values(const Call &c, int64_t head, size_t begin, size_t end, const Channels &channels,
                          const double *after, double *running, bool to_rows) const;
     void mean_values(const Call &c, int64_t head, const Channels &channels);

@@ -13,6 +13,10 @@ Pairs BackwardUnit::gather(const Call &c, const HeadKeys &keys, int64_t head, ui
     w.weigh(keys, query, lists.ids_of(slot), lists.distances_of(slot), lists.count[slot], slot, work.weigh);
     float *coefficients = work.coefficients + slot * work.stride;
     if (c.p.mean) mean_.weight(query) = w.empty ? 0.0 : double(w.mean_weight);
+    if (wide_ != nullptr) {
+        wide_[query].minimum = w.minimum;
+        wide_[query].sum = w.sum();
+    }
     if (channels.first) gamma += slopes(c, keys, head, w, query, work, coefficients);
     return {query, w.count, w.ids, w.weights, coefficients};
 }
@@ -48,12 +52,16 @@ double BackwardUnit::slopes(const Call &c, const HeadKeys &keys, int64_t head, c
         uint32_t list = w.count; // the mean's entry comes last
         if (w.has_mean) work.products[list++] = float(mean_.product(query) - kernels.slopes_dot(g, reference, dv));
         shape.mean_product += kernels.slopes_dot(w.weights, work.products, list);
-        if (wide_ != nullptr) wide_[query] = {w.minimum, w.sum(), first, w.normaliser, shape.mean_product};
+        if (wide_ != nullptr) {
+            wide_[query].reference = first;
+            wide_[query].normaliser = w.normaliser;
+            wide_[query].mean_product = shape.mean_product;
+        }
         for (uint32_t b = w.wide.begin; b < w.wide.end; b += kSlice) {
             const uint32_t n = w.slice(b, work.weigh);
             const WeighWork &s = work.weigh;
-            products(s.slice_ids, n, work.own_weights);
-            gamma += kernels.slopes_coefficients(shape, s.slice_weights, work.own_weights, s.slice_distances,
+            products(s.slice_ids, n, work.own_values);
+            gamma += kernels.slopes_coefficients(shape, s.slice_weights, work.own_values, s.slice_distances,
                                                  s.slice_dots, n, coefficients);
             kernels.slopes_query(dot, point, keys_, stride, s.slice_ids, coefficients, n, grad);
         }
@@ -75,37 +83,57 @@ double BackwardUnit::slopes(const Call &c, const HeadKeys &keys, int64_t head, c
     return gamma;
 }
 
-void BackwardUnit::scatter_list(const Call &c, const HeadKeys &keys, const Channels &channels, const float *g,
-                                const Pairs &pairs) {
-    const size_t dk = size_t(c.p.dk), width = channels.end - channels.begin;
-    float point[ZETA_MAX_DK] = {};
-    if (width > 0)
+void BackwardUnit::scatter_values(const HeadKeys &keys, const Channels &channels, const float *g, const Pairs &pairs) {
+    if (channels.end > channels.begin)
         keys.kernels->backward_scatter(g + channels.begin, pairs.ids, pairs.weights, pairs.count, channels.rows,
-                                       channels.stride, width);
-    if (!channels.first || !c.t.grad_k.present()) return;
+                                       channels.stride, channels.end - channels.begin);
+}
+
+void BackwardUnit::scatter_keys(const Call &c, const HeadKeys &keys, const Pairs &pairs) {
+    if (!c.t.grad_k.present()) return;
+    const size_t dk = size_t(c.p.dk);
+    float point[ZETA_MAX_DK] = {};
     std::copy_n(keys.q + size_t(pairs.query) * dk, dk, point);
     keys.kernels->slopes_keys(c.p.score == ZETA_SCORE_DOT, point, keys_, simd::slope_stride(dk), pairs.ids,
                               pairs.coefficients, pairs.count, key_grad_);
 }
 
-void BackwardUnit::scatter(const Call &c, const HeadKeys &keys, int64_t head, const Channels &channels,
-                           const Pairs *pairs, size_t n, int shard, int shards, BackwardWork &work) {
-    for (size_t i = 0; i < n; ++i) {
-        const Pairs &from = pairs[i];
-        if (from.count == 0) continue;
-        const float *g = gradient_row(*keys.kernels, c.t, c.unit, head, from.query, size_t(c.p.dv), work.g);
-        if (shards == 1) {
-            scatter_list(c, keys, channels, g, from);
-            continue;
+// One thread's share of a chunk's pairs. Threads share the channels of dL/dv as far as these go round, and beyond that
+// the keys; dL/dk is shared by keys.
+void BackwardUnit::scatter_tiles(const Call &c, const HeadKeys &keys, int64_t head, const Channels &channels,
+                                 size_t start, size_t count, uint32_t shard, BackwardWork &work) {
+    constexpr size_t kLine = 16; // channels of a cache line
+    const simd::Kernels &kernels = *keys.kernels;
+    const uint32_t threads = uint32_t(c.threads);
+    const size_t lines = (channels.end - channels.begin + kLine - 1) / kLine;
+    const uint32_t columns = uint32_t(std::min<size_t>(threads, std::max<size_t>(lines, 1)));
+    const uint32_t groups = threads / columns, column = shard % columns, group = shard / columns;
+    const size_t from = lines * column / columns * kLine,
+                 to = std::min(lines * (column + 1) / columns * kLine, channels.end - channels.begin);
+    const Channels share{channels.begin + from, channels.begin + to, channels.rows + from, channels.stride,
+                         channels.first};
+    for (size_t tile = 0; tile < count; ++tile) {
+        fetch_gradients(c, selection_.ahead(start + tile + 1), share);
+        for (size_t i = tile * kTile; i < (tile + 1) * kTile; ++i) {
+            const Pairs &all = pairs_[i];
+            if (all.count == 0) continue;
+            if (group < groups && share.end > share.begin) {
+                const float *g = gradient_row(kernels, c.t, c.unit, head, all.query, size_t(c.p.dv), work.g);
+                Pairs own = all;
+                if (groups > 1) {
+                    own.ids = work.own_ids;
+                    own.weights = work.own_values;
+                    own.count =
+                        kernels.slopes_own(all.ids, all.weights, all.count, groups, group, own.ids, own.weights);
+                }
+                scatter_values(keys, share, g, own);
+            }
+            if (!channels.first) continue;
+            Pairs own{all.query, 0, work.own_ids, nullptr, work.own_values};
+            own.count =
+                kernels.slopes_own(all.ids, all.coefficients, all.count, threads, shard, own.ids, own.coefficients);
+            scatter_keys(c, keys, own);
         }
-        uint32_t own = 0; // keys are dealt to threads in groups of four, so that even few keys are shared fairly
-        for (uint32_t j = 0; j < from.count; ++j) {
-            work.own_ids[own] = from.ids[j];
-            work.own_weights[own] = from.weights[j];
-            work.own_coefficients[own] = from.coefficients[j];
-            own += from.ids[j] / 4 % uint32_t(shards) == uint32_t(shard);
-        }
-        scatter_list(c, keys, channels, g, {from.query, own, work.own_ids, work.own_weights, work.own_coefficients});
     }
 }
 

@@ -28,8 +28,9 @@ void BackwardUnit::wide_keys(const Call &c, const HeadKeys &keys, int64_t head, 
                 kernels.slopes_coefficients(shape, work.weigh.slice_weights, work.products, work.weigh.slice_distances,
                                             work.weigh.slice_dots, n, work.coefficients);
             }
-            scatter_list(c, keys, channels, g,
-                         {query, n, work.weigh.slice_ids, work.weigh.slice_weights, work.coefficients});
+            const Pairs slice{query, n, work.weigh.slice_ids, work.weigh.slice_weights, work.coefficients};
+            scatter_values(keys, channels, g, slice);
+            if (channels.first) scatter_keys(c, keys, slice);
         }
     };
     c.each((size_t(m) + kSlice - 1) / kSlice, 1, [&](size_t begin, size_t end, int worker) {

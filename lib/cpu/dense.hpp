@@ -17,8 +17,8 @@ namespace zeta::cpu {
 
 constexpr size_t kDenseRows = 64, kDenseKeys = 128;
 
-// Per thread.
-struct DenseWork {
+// Per thread, on cache lines of its own.
+struct alignas(Scratch::kAlignment) DenseWork {
     float *keys = nullptr;                                           // [dk, kDenseKeys + pad] of a chunk
     float *distances = nullptr, *dots = nullptr, *weights = nullptr; // [kDenseKeys + pad] of a row
     float *row = nullptr;                                            // [dv]

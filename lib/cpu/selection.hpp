@@ -16,8 +16,8 @@ inline Source source_of(const Problem &p, const View &given) {
     return given.present() ? Source::given : p.exact ? Source::exact : Source::window;
 }
 
-// Per thread.
-struct SelectWork {
+// Per thread, on cache lines of its own.
+struct alignas(Scratch::kAlignment) SelectWork {
     Lists lists;
     WindowWork window;
     ExactWork exact;
