@@ -48,6 +48,11 @@ public:
     float coordinate(size_t i, size_t e) const { return coordinates_[e * stride_ + i]; }
     size_t count() const { return positions_.size(); }
 
+    // From now on the memory of keys [begin, end) says that they are searchable. position() and the tree know better.
+    void lie(size_t begin, size_t end) {
+        for (size_t i = begin; i < end; ++i) position_array_->data()[i] = 0;
+    }
+
 private:
     void grow_tree() {
         std::vector<uint32_t> source = positions_;

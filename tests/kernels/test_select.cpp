@@ -39,12 +39,8 @@ float distance_to(const TestLevel &level, size_t i, const std::vector<float> &q)
     return sum;
 }
 
-void check_query(const Kernels &kernels, Random &random, const TestLevel &level, int dk, uint32_t window) {
-    const auto count = static_cast<int64_t>(level.count());
-    const auto rank = static_cast<uint32_t>(pick(random, 0, count));
-    // From no searchable key to all, often few of many.
-    const int64_t most = 3 * count + 2;
-    const auto limit = static_cast<uint32_t>(pick(random, 0, pick(random, 0, 2) == 0 ? most / 50 + 1 : most));
+void check_window(const Kernels &kernels, Random &random, const TestLevel &level, int dk, uint32_t rank, uint32_t limit,
+                  uint32_t window) {
     CAPTURE(rank);
     CAPTURE(limit);
     CAPTURE(window);
@@ -74,6 +70,15 @@ void check_query(const Kernels &kernels, Random &random, const TestLevel &level,
     CHECK(same_floats(distances.values(), expected_distances));
     CHECK(ids.intact());
     CHECK(distances.intact());
+}
+
+void check_query(const Kernels &kernels, Random &random, const TestLevel &level, int dk, uint32_t window) {
+    const auto count = static_cast<int64_t>(level.count());
+    const auto rank = static_cast<uint32_t>(pick(random, 0, count));
+    // From no searchable key to all, often few of many.
+    const int64_t most = 3 * count + 2;
+    const auto limit = static_cast<uint32_t>(pick(random, 0, pick(random, 0, 2) == 0 ? most / 50 + 1 : most));
+    check_window(kernels, random, level, dk, rank, limit, window);
 }
 
 // Squared distances: many ties, infinity and NaN among them.
@@ -168,6 +173,26 @@ TEST_CASE("windows of a large level, whose tree has three heights") {
             CAPTURE(isa_name(isa));
             for (int repeat = 0; repeat < 15; ++repeat)
                 check_query(kernels, random, level, 3, repeat % 2 == 0 ? 32 : 1);
+        }
+    }
+}
+
+// Promise 8 without a clock. `edge` searchable keys, a long run that is not, `edge` more. Inside the run, away from its
+// ends and from the rank, memory calls every key searchable: whoever looks there instead of asking the tree selects it.
+TEST_CASE("a run of keys that are not searchable is jumped, not walked through") {
+    constexpr uint32_t edge = 150, count = 30000, limit = 2 * edge, margin = 256;
+    std::vector<uint32_t> positions(count);
+    for (uint32_t i = 0; i < count; ++i)
+        positions[i] = i < edge ? 2 * i : i < count - edge ? limit + i : 2 * (i - (count - edge)) + 1;
+    FOR_EACH_ISA(kernels) {
+        CAPTURE(isa_name(isa));
+        Random random(seed());
+        for (const uint32_t rank : {edge, edge + 700, count / 2, count - edge - 700, count - edge}) {
+            TestLevel level(random, positions, 3, 0);
+            for (uint32_t i = edge + margin; i < count - edge - margin; ++i)
+                if (i + margin < rank || i > rank + margin) level.lie(i, i + 1);
+            for (const uint32_t window : {1, 2, 40, 299, 1000})
+                check_window(kernels, random, level, 3, rank, limit, window);
         }
     }
 }

@@ -2,6 +2,7 @@
 // zeta_dense_forward against the oracle over all allowed keys; and with K >= M, zeta_forward against the same.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "cases.hpp"
@@ -79,6 +80,50 @@ TEST_CASE("dense: with K >= M, exact, dot, gamma sqrt(dk), no mean, it is softma
             }
             CHECK(std::fabs(double{got.out[i * 7 + c]} - sum / total) <= 2e-6 * reach);
             CHECK(std::fabs(double{dense.out[i * 7 + c]} - sum / total) <= 2e-6 * reach);
+        }
+    }
+}
+
+// Promises 1 and 3. Equal keys weigh the same, and each value is followed by its negative: what is left of their sums
+// is rounding alone, and shows any other order of the additions.
+TEST_CASE("dense: the same bits for any number of threads and layout, on a prefix, and for the last queries") {
+    const Context one = make_context(nullptr, 1);
+    const Context three = make_context(nullptr, 3);
+    for (int n = 0; n < 10; ++n) {
+        Case problem = plain_case(1, 2, 400, 3, 1 + 9 * (n % 3), settings().seed + static_cast<uint64_t>(n));
+        oracle::Shape &s = problem.shape;
+        problem.options.score = static_cast<oracle::Score>(n % 5);
+        problem.options.mean = false;
+        std::fill(problem.k.begin(), problem.k.end(), 0.5f);
+        Random random(settings().seed);
+        const size_t d = static_cast<size_t>(s.dv);
+        for (size_t at = 0; at < problem.v.size(); ++at) {
+            problem.v[at] *= std::ldexp(1.0f, static_cast<int>(pick(random, -20, 20)));
+            if (at / d % 400 % 14 >= 7) problem.v[at] = -problem.v[at - 7 * d];
+        }
+        const Result whole = run_dense(one.get(), problem, Place::plain, 1);
+        const Result threads = run_dense(three.get(), problem, Place::scattered, 2);
+        INFO(describe(problem));
+        CHECK(same_bits(whole.out, threads.out));
+        CHECK(same_bits(whole.normaliser, threads.normaliser));
+        const int64_t keep = 150 + 23 * n; // queries
+        for (const bool first : {true, false}) {
+            Case part = problem;
+            part.shape.queries = keep;
+            part.shape.keys = first ? keep : s.keys;
+            const auto rows = [&](const std::vector<float> &x, int64_t d, bool from_start) {
+                std::vector<float> result;
+                for (int64_t h = 0; h < 2; ++h) {
+                    const auto begin = x.begin() + (h * 400 + (from_start ? 0 : 400 - keep)) * d;
+                    result.insert(result.end(), begin, begin + keep * d);
+                }
+                return result;
+            };
+            part.q = rows(problem.q, s.dk, first);
+            if (first) part.k = rows(problem.k, s.dk, true), part.v = rows(problem.v, s.dv, true);
+            const Result got = run_dense(one.get(), part, Place::plain, 1);
+            CHECK(same_bits(rows(whole.out, s.dv, first), got.out));
+            CHECK(same_bits(rows(whole.normaliser, 1, first), got.normaliser));
         }
     }
 }

@@ -3,6 +3,7 @@
 // oracle's float64 loss with the selection held (so formulas that are wrong in both would be seen).
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "cases.hpp"
@@ -138,6 +139,41 @@ TEST_CASE("gradients: outputs are optional, each alone has the same bits; overwr
         for (int twice = 0; twice < 2; ++twice) {
             REQUIRE(zeta_backward(context.get(), &params.c, &args) == ZETA_OK);
             CHECK(same_bits(grads[only].floats(), *expected[only]));
+        }
+    }
+}
+
+TEST_CASE("gradients: none where D is 0, though q and k differ") {
+    const Context context = make_context(nullptr, 1);
+    for (int score = 0; score < 4; ++score) { // dot has no D
+        Case problem = plain_case(1, 1, 40, 3, 4, settings().seed);
+        problem.options.score = static_cast<oracle::Score>(score);
+        problem.options.neighbours = 6;
+        for (std::vector<float> *x : {&problem.q, &problem.k})
+            for (float &value : *x) value *= 1e-30f; // squares vanish
+        const Result got = run(context.get(), problem);
+        INFO(describe(problem));
+        CHECK(compare(problem, got, true) == "");
+        for (const std::vector<float> *x : {&got.grad_q, &got.grad_k})
+            CHECK(std::all_of(x->begin(), x->end(), [](float value) { return value == 0; }));
+    }
+}
+
+TEST_CASE("gradients: a key at infinite distance gets none and changes none") {
+    for (const std::string &isa : instruction_sets()) {
+        const Context context = make_context(isa.c_str(), 1);
+        for (int n = 0; n < 30; ++n) {
+            Case problem = plain_case(1, 1, 50, 3, 4, settings().seed + static_cast<uint64_t>(n));
+            problem.options.score = static_cast<oracle::Score>(n % 5);
+            problem.options.mean = n % 2 == 0;
+            problem.options.neighbours = 40; // so that it is selected
+            problem.options.exact = n % 3 == 0;
+            problem.options.local = n % 4 == 0 ? 100 : 3;
+            problem.k[static_cast<size_t>(20 * 3 + n % 3)] = n % 2 == 0 ? 3e38f : -1e30f;
+            const Result got = run(context.get(), problem);
+            INFO(isa, " case ", n, ": ", describe(problem));
+            CHECK(compare(problem, got, true) == "");
+            for (size_t e = 20 * 3; e < 21 * 3; ++e) CHECK(got.grad_k[e] == 0);
         }
     }
 }

@@ -5,7 +5,10 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <cstring>
 #include <new>
+
+#include <dlfcn.h>
 
 #include "cases.hpp"
 #include "compare.hpp"
@@ -51,11 +54,19 @@ std::atomic<int> behind{0};
 #define PROPERTY_WATCHES_MALLOC 1
 namespace {
 
-void count() {
+std::atomic<bool> watching_all{false}; // every thread
+std::atomic<int> own{0};               // what zeta asked for itself, or this program if zeta is part of it
+
+void count(void *caller) {
     if (watching) ++behind;
+    Dl_info by, here;
+    if (!watching_all || dladdr(caller, &by) == 0 || dladdr(reinterpret_cast<void *>(&count), &here) == 0) return;
+    if (by.dli_fbase == here.dli_fbase || std::strstr(by.dli_fname, "libzeta") != nullptr) ++own;
 }
 
 } // namespace
+
+#define COUNT() count(__builtin_return_address(0))
 
 extern "C" {
 void *__libc_malloc(size_t);
@@ -64,30 +75,55 @@ void *__libc_realloc(void *, size_t);
 void *__libc_memalign(size_t, size_t);
 
 void *malloc(size_t size) {
-    count();
+    COUNT();
     return __libc_malloc(size);
 }
 void *calloc(size_t number, size_t size) {
-    count();
+    COUNT();
     return __libc_calloc(number, size);
 }
 void *realloc(void *block, size_t size) {
-    count();
+    COUNT();
     return __libc_realloc(block, size);
 }
 void *aligned_alloc(size_t alignment, size_t size) {
-    count();
+    COUNT();
     return __libc_memalign(alignment, size);
 }
 void *memalign(size_t alignment, size_t size) {
-    count();
+    COUNT();
     return __libc_memalign(alignment, size);
 }
 int posix_memalign(void **block, size_t alignment, size_t size) {
-    count();
+    COUNT();
     *block = __libc_memalign(alignment, size);
     return *block == nullptr ? 12 : 0; // ENOMEM
 }
+}
+
+void *operator new(size_t size) {
+    COUNT();
+    void *block = __libc_malloc(size);
+    if (block == nullptr) throw std::bad_alloc();
+    return block;
+}
+void *operator new[](size_t size) {
+    COUNT();
+    void *block = __libc_malloc(size);
+    if (block == nullptr) throw std::bad_alloc();
+    return block;
+}
+void operator delete(void *block) noexcept {
+    std::free(block);
+}
+void operator delete(void *block, size_t) noexcept {
+    std::free(block);
+}
+void operator delete[](void *block) noexcept {
+    std::free(block);
+}
+void operator delete[](void *block, size_t) noexcept {
+    std::free(block);
 }
 #endif
 
@@ -189,6 +225,26 @@ TEST_CASE("memory: the watch sees allocations") {
     delete sink;
     CHECK(behind == 2);
 }
+
+TEST_CASE("memory: at several threads zeta itself allocates nothing either") {
+    const Context context = hooked_context(3);
+    for (int variant = 0; variant < 12; ++variant) {
+        const Case problem = memory_case(variant);
+        INFO("variant ", variant, ": ", describe(problem));
+        Prepared prepared(context.get(), problem);
+        const Guarded forward(prepared.forward.scratch_size), backward(prepared.backward.scratch_size);
+        prepared.forward.scratch = forward.data();
+        prepared.backward.scratch = backward.data();
+        own = hooked = 0;
+        watching_all = true;
+        const zeta_status first = zeta_forward(context.get(), &prepared.params.c, &prepared.forward);
+        const zeta_status second = zeta_backward(context.get(), &prepared.params.c, &prepared.backward);
+        watching_all = false;
+        CHECK(first == ZETA_OK);
+        CHECK(second == ZETA_OK);
+        CHECK(own + hooked == 0);
+    }
+}
 #endif
 
 TEST_CASE("memory: without scratch, memory comes from the hook and goes back to it") {
@@ -216,6 +272,20 @@ TEST_CASE("memory: scratch and saved stay within their bounds") {
                 CHECK(prepared.saved.size() <= static_cast<size_t>(2 * (length + length) * 24 + 4096));
             }
         }
+    }
+}
+
+TEST_CASE("memory: nothing grows with N K") {
+    const Context context = hooked_context(2);
+    for (const bool exact : {false, true}) {
+        Case problem = plain_case(1, 1, 8000, 3, 4, 1);
+        problem.options.neighbours = 1024; // N K integers: 33 MB, twice the bound
+        problem.options.exact = exact;
+        INFO(describe(problem));
+        Prepared prepared(context.get(), problem);
+        CHECK(static_cast<double>(prepared.forward.scratch_size) <= bound(problem, 2));
+        CHECK(static_cast<double>(prepared.backward.scratch_size) <= bound(problem, 2));
+        CHECK(prepared.saved.size() <= 8000 * 24 + 4096);
     }
 }
 

@@ -3,6 +3,10 @@
 // instruction set, in scattered memory whose gaps must survive.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cfloat>
+#include <cmath>
+
 #include "cases.hpp"
 #include "compare.hpp"
 
@@ -46,4 +50,25 @@ TEST_CASE("sweep: small cases") {
 
 TEST_CASE("sweep: one head of up to 2,000 rows") {
     sweep(false, settings().cases / 25, 1u << 20);
+}
+
+// Weights of a row sum to 1 but for rounding, and products with the smallest numbers lose their last bits: neither may
+// show in a sum.
+TEST_CASE("sweep: values that are all the largest, or all among the smallest") {
+    for (const std::string &isa : instruction_sets()) {
+        const Context context = make_context(isa.c_str(), 1);
+        for (int n = 0; n < 40; ++n) {
+            Random random(settings().seed * 15487469 + static_cast<uint64_t>(n));
+            Case problem = plain_case(1, 1, 150, 3, 1 + n, random());
+            problem.options.score = static_cast<oracle::Score>(n % 5);
+            problem.options.mean = n % 3 == 0;
+            problem.options.local = n % 4 == 0 ? 100 : 1;
+            for (float &x : problem.v)
+                x = n % 2 == 0 ? FLT_MAX : std::ldexp(static_cast<float>(pick(random, 1, 100)), -149);
+            const Result got = run(context.get(), problem);
+            INFO(isa, " case ", n, ": ", describe(problem));
+            CHECK(compare(problem, got, false) == "");
+            CHECK(std::all_of(got.out.begin(), got.out.end(), [](float x) { return std::isfinite(x); }));
+        }
+    }
 }

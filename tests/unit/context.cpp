@@ -13,6 +13,8 @@
 #include <unistd.h>
 #include <vector>
 
+#include <cblas.h>
+
 #include "progress.hpp"
 #include "status.hpp"
 
@@ -176,4 +178,32 @@ TEST_CASE("progress: fractions grow, and a callback that asks to stop cancels") 
     CHECK(seen == doctest::Approx(0.5).epsilon(0.01));
     CHECK(steps < 520);
     CHECK(zeta::guarded([&] { meter.advance(1); }) == ZETA_ERROR_CANCELLED);
+}
+
+TEST_CASE("blas: quiet while a dense call runs, and the host's number of threads comes back") {
+    zeta_context *context = make(1);
+    const int before = openblas_get_num_threads();
+    openblas_set_num_threads(2);
+    const int host = openblas_get_num_threads(); // 1 if OpenBLAS was built without threads
+    std::vector<float> x(8, 0.5f), y(8);
+    const int64_t shape[] = {1, 1, 2, 4};
+    zeta_tensor in = zeta_tensor_contiguous(x.data(), ZETA_F32, 4, shape);
+    zeta_tensor out = zeta_tensor_contiguous(y.data(), ZETA_F32, 4, shape);
+    zeta_attention_params params;
+    zeta_attention_params_init(&params);
+    int during = 0;
+    params.progress_user = &during;
+    params.progress = [](void *user, double) {
+        *static_cast<int *>(user) = openblas_get_num_threads();
+        return 0;
+    };
+    zeta_forward_args args;
+    zeta_forward_args_init(&args);
+    args.q = args.k = args.v = &in;
+    args.out = &out;
+    CHECK(zeta_dense_forward(context, &params, &args) == ZETA_OK);
+    CHECK(during == 1);
+    CHECK(openblas_get_num_threads() == host);
+    openblas_set_num_threads(before);
+    zeta_context_destroy(&context);
 }
