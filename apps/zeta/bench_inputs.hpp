@@ -1,28 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// Inputs for timing, the same on every run and machine: a splitmix64 stream per tensor and head with a fixed seed, made
-// normal by the Box-Muller transform.
+// The tensors of a timed call, filled by bench_fill.hpp.
 #pragma once
 
 #include <string>
 
 #include "array.hpp"
+#include "bench_fill.hpp"
 
 namespace zeta::app {
 
-struct BenchShape {
-    int64_t heads = 1, groups = 1, n = 0, m = 0, dk = 3, dv = 64;
-};
-
 struct BenchInputs {
-    Array q, k, v,
-        grad_out; // float32 [1, H, N, dk], [1, G, M, dk], [1, G, M, dv], [1, H, N, dv] (empty if not asked for)
+    Array q, k, v, grad_out; // float32 [1, H, N, dk], [1, G, M, dk], [1, G, M, dv], [1, H, N, dv] or empty
 };
 
-// kind: gaussian   q, k ~ N(0, 1)
-//       clustered  around 256 centres ~ N(0, 1) with spread 0.05
-//       drift      k the running sum of 0.05 N(0, 1) divided by its standard deviation per coordinate, q = k + 0.01
-//       N(0, 1) equal      all 0.25 sorted     gaussian, then q and k each sorted per coordinate
-// v and grad_out ~ N(0, 1).
+// `kind` is one of fill_bench_points'. grad_out stays empty unless it is asked for.
 BenchInputs make_bench_inputs(const std::string &kind, const BenchShape &shape, bool grad_out);
 
 } // namespace zeta::app
