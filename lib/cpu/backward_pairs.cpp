@@ -2,6 +2,7 @@
 // One query's gradients: its own, and the pairs that its keys will add. Products with values are taken relative to the
 // first attended value, so that values with a large common part cancel before they are multiplied.
 #include "backward_call.hpp"
+#include "fetch.hpp"
 
 namespace zeta::cpu {
 
@@ -110,10 +111,16 @@ void BackwardUnit::scatter_tiles(const Call &c, const HeadKeys &keys, int64_t he
     const uint32_t groups = threads / columns, column = shard % columns, group = shard / columns;
     const size_t from = lines * column / columns * kLine,
                  to = std::min(lines * (column + 1) / columns * kLine, channels.end - channels.begin);
+    const size_t bytes = float_size(c.t.grad_out.dtype);
     const Channels share{channels.begin + from, channels.begin + to, channels.rows + from, channels.stride,
                          channels.first};
     for (size_t tile = 0; tile < count; ++tile) {
-        fetch_gradients(c, selection_.ahead(start + tile + 1), share);
+        const Selection::Ahead ahead = selection_.ahead(start + tile + 1);
+        fetch_gradients(c, ahead, share);
+        for (uint32_t i = 0; i < ahead.query_count; ++i) {
+            const void *g = row_pointer(c.t.grad_out, c.unit.batch, head, c.unit.q_start + ahead.queries[i]);
+            fetch(static_cast<const char *>(g) + share.begin * bytes, (share.end - share.begin) * bytes);
+        }
         for (size_t i = tile * kTile; i < (tile + 1) * kTile; ++i) {
             const Pairs &all = pairs_[i];
             if (all.count == 0) continue;
