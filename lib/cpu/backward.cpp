@@ -10,7 +10,7 @@ namespace zeta::cpu {
 namespace {
 
 constexpr size_t kSliceChannels = 32;   // 128 bytes a key: the sums of 16-bit value gradients stay within promise 7
-constexpr size_t kChunkPairs = 1 << 16; // of a chunk for each thread: they stay in its cache, two barriers a chunk
+constexpr size_t kChunkPairs = 3 << 14; // of a chunk for each thread: they stay in its cache, two barriers a chunk
 
 // Keys that one query's list may hold.
 size_t list_size(const Problem &p) {
