@@ -106,16 +106,19 @@ void SelectJob::emit(const cpu::Lists &lists, uint32_t slot, const Unit &unit, i
     const uint32_t query = lists.query[slot], count = lists.count[slot];
     uint32_t *ids = lists.ids_of(slot);
     float *distances = lists.distances_of(slot);
-    for (uint32_t i = 1; i < count; ++i) { // by position; K is small, and the lists of exact search come sorted
-        const uint32_t id = ids[i];
-        const float distance = distances[i];
-        uint32_t j = i;
-        for (; j > 0 && ids[j - 1] > id; --j) {
-            ids[j] = ids[j - 1];
-            distances[j] = distances[j - 1];
+    if (!std::is_sorted(ids, ids + count)) { // lists of windows are in curve order
+        uint64_t words[ZETA_MAX_NEIGHBOURS + 64];
+        for (uint32_t i = 0; i < count; ++i) {
+            uint32_t bits;
+            std::memcpy(&bits, &distances[i], sizeof bits);
+            words[i] = uint64_t(ids[i]) << 32 | bits;
         }
-        ids[j] = id;
-        distances[j] = distance;
+        executor_.kernels().sort_words(words, count);
+        for (uint32_t i = 0; i < count; ++i) {
+            const uint32_t bits = uint32_t(words[i]);
+            std::memcpy(&distances[i], &bits, sizeof bits);
+            ids[i] = uint32_t(words[i] >> 32);
+        }
     }
     if (t_.neighbours.present()) {
         int32_t *out = t_.neighbours.row<int32_t>(unit.batch, head, unit.q_start + query);

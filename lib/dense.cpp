@@ -37,6 +37,11 @@ private:
 
 } // namespace
 
+size_t dense_scratch(Context &context, const Problem &p, const Tensors &t) {
+    DenseJob job(context, p, t);
+    return measure(job);
+}
+
 void dense_forward(Context &context, const Problem &p, const Tensors &t, void *scratch, size_t scratch_size) {
     const QuietBlas quiet;
     DenseJob job(context, p, t);

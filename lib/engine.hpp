@@ -10,6 +10,7 @@ namespace zeta {
 
 size_t forward_scratch(Context &context, const Problem &p, const Tensors &t);
 size_t backward_scratch(Context &context, const Problem &p, const Tensors &t);
+size_t dense_scratch(Context &context, const Problem &p, const Tensors &t);
 size_t saved_size(const Problem &p);
 
 void forward(Context &context, const Problem &p, const Tensors &t, void *scratch, size_t scratch_size);

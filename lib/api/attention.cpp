@@ -58,27 +58,67 @@ zeta_status run_backward(zeta_context *context, const zeta_attention_params *par
     });
 }
 
-} // namespace
-
-zeta_status zeta_forward_scratch_size(zeta_context *context, const zeta_attention_params *params,
-                                      const zeta_forward_args *args, size_t *size) {
+zeta_status size_forward(zeta_context *context, const zeta_attention_params *params, const zeta_forward_args *args,
+                         const zeta_tensor *given, size_t *size) {
     return guarded([&] {
         size_t *out = checked_size(size);
         const FpEnvironment environment;
         Context &c = checked_context(context);
-        const api::Checked checked = api::check_forward(params, args, nullptr, api::Purpose::size);
+        const api::Checked checked = api::check_forward(params, args, given, api::Purpose::size);
         *out = forward_scratch(c, checked.problem, checked.tensors);
     });
 }
 
-zeta_status zeta_backward_scratch_size(zeta_context *context, const zeta_attention_params *params,
-                                       const zeta_backward_args *args, size_t *size) {
+zeta_status size_backward(zeta_context *context, const zeta_attention_params *params, const zeta_backward_args *args,
+                          const zeta_tensor *given, size_t *size) {
     return guarded([&] {
         size_t *out = checked_size(size);
         const FpEnvironment environment;
         Context &c = checked_context(context);
-        const api::Checked checked = api::check_backward(params, args, nullptr, api::Purpose::size);
+        const api::Checked checked = api::check_backward(params, args, given, api::Purpose::size);
         *out = backward_scratch(c, checked.problem, checked.tensors);
+    });
+}
+
+void fail_without_neighbours(size_t *size) {
+    checked_size(size);
+    fail(ZETA_ERROR_ARGUMENT, "neighbours is NULL");
+}
+
+} // namespace
+
+zeta_status zeta_forward_scratch_size(zeta_context *context, const zeta_attention_params *params,
+                                      const zeta_forward_args *args, size_t *size) {
+    return size_forward(context, params, args, nullptr, size);
+}
+
+zeta_status zeta_backward_scratch_size(zeta_context *context, const zeta_attention_params *params,
+                                       const zeta_backward_args *args, size_t *size) {
+    return size_backward(context, params, args, nullptr, size);
+}
+
+zeta_status zeta_attend_neighbours_scratch_size(zeta_context *context, const zeta_attention_params *params,
+                                                const zeta_tensor *neighbours, const zeta_forward_args *args,
+                                                size_t *size) {
+    if (neighbours == nullptr) return guarded([&] { fail_without_neighbours(size); });
+    return size_forward(context, params, args, neighbours, size);
+}
+
+zeta_status zeta_attend_neighbours_backward_scratch_size(zeta_context *context, const zeta_attention_params *params,
+                                                         const zeta_tensor *neighbours, const zeta_backward_args *args,
+                                                         size_t *size) {
+    if (neighbours == nullptr) return guarded([&] { fail_without_neighbours(size); });
+    return size_backward(context, params, args, neighbours, size);
+}
+
+zeta_status zeta_dense_scratch_size(zeta_context *context, const zeta_attention_params *params,
+                                    const zeta_forward_args *args, size_t *size) {
+    return guarded([&] {
+        size_t *out = checked_size(size);
+        const FpEnvironment environment;
+        Context &c = checked_context(context);
+        const api::Checked checked = api::check_dense_forward(params, args, api::Purpose::size);
+        *out = dense_scratch(c, checked.problem, checked.tensors);
     });
 }
 

@@ -21,6 +21,9 @@ const char *const function_names[FUNCTIONS] = {
     "zeta_forward_scratch_size",
     "zeta_backward_scratch_size",
     "zeta_saved_size",
+    "zeta_dense_scratch_size",
+    "zeta_attend_neighbours_scratch_size",
+    "zeta_attend_neighbours_backward_scratch_size",
 };
 
 void report_failure(const char *file, int line, const char *text, const char *detail) {
@@ -178,6 +181,11 @@ static zeta_status run_forward(struct call *call, enum function function) {
     zeta_forward_args args = call->forward;
     const zeta_forward_args *pointer = call->forward_pointer == &call->forward ? &args : call->forward_pointer;
     if (function != FORWARD && args.neighbours == &call->neighbours) args.neighbours = NULL;
+    if (function == DENSE_SCRATCH)
+        return zeta_dense_scratch_size(call->context, call->params_pointer, pointer, call->size_pointer);
+    if (function == GIVEN_SCRATCH)
+        return zeta_attend_neighbours_scratch_size(call->context, call->params_pointer, call->given_pointer, pointer,
+                                                   call->size_pointer);
     if (function == DENSE) return zeta_dense_forward(call->context, call->params_pointer, pointer);
     if (function == GIVEN)
         return zeta_attend_neighbours(call->context, call->params_pointer, call->given_pointer, pointer);
@@ -197,6 +205,8 @@ zeta_status call_run(struct call *call, enum function function) {
     case FORWARD:
     case DENSE:
     case GIVEN:
+    case DENSE_SCRATCH:
+    case GIVEN_SCRATCH:
         return run_forward(call, function);
     case BACKWARD:
     case GIVEN_BACKWARD:
@@ -222,6 +232,9 @@ zeta_status call_run(struct call *call, enum function function) {
                                           call->size_pointer);
     case SAVED_SIZE:
         return zeta_saved_size(call->context, call->params_pointer, call->forward_pointer, call->size_pointer);
+    case GIVEN_BACKWARD_SCRATCH:
+        return zeta_attend_neighbours_backward_scratch_size(call->context, call->params_pointer, call->given_pointer,
+                                                            call->backward_pointer, call->size_pointer);
     default:
         return ZETA_ERROR_INTERNAL;
     }

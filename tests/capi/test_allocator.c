@@ -150,6 +150,7 @@ void test_allocator(void) {
         }
         scratch_allocates_nothing(call, FORWARD, FORWARD_SCRATCH, threads);
         scratch_allocates_nothing(call, BACKWARD, BACKWARD_SCRATCH, threads);
+        scratch_allocates_nothing(call, DENSE, DENSE_SCRATCH, threads);
     }
     free(call);
 }

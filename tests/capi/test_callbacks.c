@@ -22,7 +22,7 @@ static int watch(void *user, double fraction) {
     watcher->last = fraction;
     if (watcher->reports == 1 && watcher->inner != NULL) {
         for (function = 0; function < FUNCTIONS; ++function) {
-            if (function == FORWARD_SCRATCH || function == BACKWARD_SCRATCH || function == SAVED_SIZE) continue;
+            if (function >= FORWARD_SCRATCH) continue; /* sizes are asked for at any time */
             CHECK_STATUS(call_run(watcher->inner, (enum function)function), ZETA_ERROR_BUSY, function_names[function]);
             CHECK_WITH(strstr(zeta_last_error(), "busy") != NULL || strstr(zeta_last_error(), "another call") != NULL,
                        zeta_last_error());

@@ -132,11 +132,20 @@ ZETA_API zeta_status zeta_select(zeta_context *context, const zeta_attention_par
 /* Attention over given neighbours [B, H, N, K] int32 (K from this tensor; any order, -1 for empty slots at the end), and
  * the local window and mean as params say. Every other entry must be a key the query may search: first <= j < limit of
  * its position (packed: inside its sequence); duplicates count twice. `window` and `select` are not used.
- * args->neighbours must be NULL. The size queries fit when params->neighbours is K. @return as zeta_forward, and ZETA_ERROR_ARGUMENT for an entry out of range. */
+ * args->neighbours must be NULL. @return as zeta_forward, and ZETA_ERROR_ARGUMENT for an entry out of range. */
 ZETA_API zeta_status zeta_attend_neighbours(zeta_context *context, const zeta_attention_params *params,
                                             const zeta_tensor *neighbours, const zeta_forward_args *args);
 ZETA_API zeta_status zeta_attend_neighbours_backward(zeta_context *context, const zeta_attention_params *params,
                                                      const zeta_tensor *neighbours, const zeta_backward_args *args);
+
+/* Bytes of scratch of the two calls; `neighbours` needs a shape only. zeta_saved_size() holds for both ways to forward. */
+ZETA_API zeta_status zeta_attend_neighbours_scratch_size(zeta_context *context, const zeta_attention_params *params,
+                                                         const zeta_tensor *neighbours, const zeta_forward_args *args,
+                                                         size_t *size);
+ZETA_API zeta_status zeta_attend_neighbours_backward_scratch_size(zeta_context *context,
+                                                                  const zeta_attention_params *params,
+                                                                  const zeta_tensor *neighbours,
+                                                                  const zeta_backward_args *args, size_t *size);
 
 /* How much of the truth the selection finds. Per query with searchable keys: the share of its min(K, n) selected keys
  * whose squared distance is <= the exact K-th; averaged over queries and batches.
@@ -149,6 +158,10 @@ ZETA_API zeta_status zeta_recall(zeta_context *context, const zeta_attention_par
  * memory. neighbours and saved of args must be NULL; K, W and select are not used. @return as zeta_forward. */
 ZETA_API zeta_status zeta_dense_forward(zeta_context *context, const zeta_attention_params *params,
                                         const zeta_forward_args *args);
+
+/* Bytes of scratch that make zeta_dense_forward allocate nothing at one thread, OpenBLAS's own memory aside. */
+ZETA_API zeta_status zeta_dense_scratch_size(zeta_context *context, const zeta_attention_params *params,
+                                             const zeta_forward_args *args, size_t *size);
 
 /* Stages of the last zeta_forward or zeta_backward on this context, in milliseconds of wall time summed over heads (with
  * several heads in flight, their sum): names "codes", "sort", "levels", "mean", "attend", ...; NULL past the end. */
