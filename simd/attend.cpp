@@ -74,6 +74,38 @@ void attend_dots(const float *q, const float *k, int dk, const uint32_t *ids, ui
     measure<Dot>(q, k, dk, ids, n, dots);
 }
 
+// Pairs of rows in lanes, for the few keys that each query of a tile has of its own.
+template <class Measure>
+HWY_INLINE void measure_pairs(const float *q, const uint32_t *q_rows, const float *k, const uint32_t *k_rows, int dk,
+                              uint32_t n, float *out) {
+    const U32 du;
+    const I32 di;
+    const F32 df;
+    const size_t lanes = hn::Lanes(du);
+    const auto width = hn::Set(du, uint32_t(dk));
+    for (size_t i = 0; i < n; i += lanes) {
+        const size_t left = n - i;
+        const auto rows_of = [&](const uint32_t *rows) HWY_ATTR {
+            const auto row = left >= lanes ? hn::LoadU(du, rows + i) : LoadTailOr(du, rows + i, left, rows[i]);
+            return hn::BitCast(di, hn::Mul(row, width));
+        };
+        const auto q_at = rows_of(q_rows), k_at = rows_of(k_rows);
+        auto sum = Measure::term(hn::GatherIndex(df, q, q_at), hn::GatherIndex(df, k, k_at));
+        for (int e = 1; e < dk; ++e)
+            sum = hn::Add(sum, Measure::term(hn::GatherIndex(df, q + e, q_at), hn::GatherIndex(df, k + e, k_at)));
+        if (left >= lanes) {
+            hn::StoreU(sum, df, out + i);
+        } else {
+            StoreTail(sum, df, out + i, left);
+        }
+    }
+}
+
+void attend_pairs(bool dot, const float *q, const uint32_t *q_rows, const float *k, const uint32_t *k_rows, int dk,
+                  uint32_t n, float *out) {
+    (dot ? measure_pairs<Dot> : measure_pairs<Distance>)(q, q_rows, k, k_rows, dk, n, out);
+}
+
 // ---- weights -------------------------------------------------------------------------------------------------------
 
 HWY_INLINE Vf load_or(const float *p, size_t n, float fill) {
@@ -209,6 +241,57 @@ float attend_weights(int score, float gamma, float minimum, const float *distanc
     }
 }
 
+// Weights that add up to 1. Whole vectors are loaded and stored: lists have room behind them.
+template <int kScore> void weigh_lists(const WeightLists &lists) {
+    const F32 d;
+    const size_t lanes = hn::Lanes(d);
+    for (uint32_t l = 0; l < lists.lists; ++l) {
+        const uint32_t n = lists.counts[l];
+        if (n == 0) continue;
+        const Shape shape = shape_of(kScore, lists.gamma, lists.minima[l]);
+        const float *distances = lists.distances + l * lists.distance_stride;
+        const float *dots = lists.dots + l * lists.stride;
+        float *weights = lists.weights + l * lists.stride;
+        double total = 0;
+        for (size_t first = 0; first < n; first += kSlice) {
+            const size_t end = HWY_MIN(size_t{n}, first + kSlice);
+            auto sum = hn::Zero(d);
+            for (size_t i = first; i < end; i += lanes) {
+                const auto dot = kScore == kDot ? hn::LoadU(d, dots + i) : hn::Zero(d);
+                auto w = weight<kScore>(shape, hn::LoadU(d, distances + i), dot);
+                if (end - i < lanes) w = hn::IfThenElseZero(hn::FirstN(d, end - i), w);
+                hn::StoreU(w, d, weights + i);
+                sum = hn::Add(sum, w);
+            }
+            total += double(hn::GetLane(hn::SumOfLanes(d, sum)));
+        }
+        const float sum = float(total), scale = 1.0f / sum;
+        lists.sums[l] = sum;
+        if (scale < kInfinity && sum < kInfinity) {
+            for (size_t i = 0; i < n; i += lanes)
+                hn::StoreU(hn::Mul(hn::LoadU(d, weights + i), hn::Set(d, scale)), d, weights + i);
+        } else { // the sum is 0, denormal, infinite or NaN: the division says what the row is
+            for (size_t i = 0; i < n; i += lanes)
+                hn::StoreU(hn::Div(hn::LoadU(d, weights + i), hn::Set(d, sum)), d, weights + i);
+        }
+    }
+}
+
+void attend_weigh(const WeightLists &lists) {
+    switch (lists.score) {
+    case kGaussian:
+        return weigh_lists<kGaussian>(lists);
+    case kLaplace:
+        return weigh_lists<kLaplace>(lists);
+    case kInverse:
+        return weigh_lists<kInverse>(lists);
+    case kDot:
+        return weigh_lists<kDot>(lists);
+    default:
+        return weigh_lists<kCauchy>(lists);
+    }
+}
+
 // ---- sums of values ------------------------------------------------------------------------------------------------
 
 // The list, and value rows from some channel on.
@@ -238,10 +321,12 @@ struct Output {
     static constexpr uint32_t kLeast = 0x01000000, kSpan = 0x7e800000;
     const float *base; // or NULL
     float base_weight;
+    float *kept; // or NULL: where base is copied
     float *out;
 
     HWY_INLINE Output from(size_t channel) const {
-        return {base == nullptr ? nullptr : base + channel, base_weight, out + channel};
+        return {base == nullptr ? nullptr : base + channel, base_weight, kept == nullptr ? nullptr : kept + channel,
+                out + channel};
     }
 };
 
@@ -254,9 +339,36 @@ template <class D> HWY_INLINE void watch(D, hn::Vec<D> v, hn::Vec<hn::RebindToUn
 
 HWY_INLINE void put(Vf v, const Output &output, size_t c, hn::Vec<U32> &worst) {
     const F32 d;
-    if (output.base != nullptr) v = hn::MulAdd(hn::Set(d, output.base_weight), hn::LoadU(d, output.base + c), v);
+    if (output.base != nullptr) {
+        const auto base = hn::LoadU(d, output.base + c);
+        if (output.kept != nullptr) hn::StoreU(base, d, output.kept + c);
+        v = hn::MulAdd(hn::Set(d, output.base_weight), base, v);
+    }
     hn::StoreU(v, d, output.out + c);
     watch(d, v, worst);
+}
+
+// Entry `i`, four or eight vectors of channels.
+template <class Row>
+HWY_INLINE void add_four(const typename Row::Type *row, Vf weight, Vf &s0, Vf &s1, Vf &s2, Vf &s3) {
+    const F32 d;
+    const size_t lanes = hn::Lanes(d);
+    s0 = hn::MulAdd(weight, Row::Load(d, row), s0);
+    s1 = hn::MulAdd(weight, Row::Load(d, row + lanes), s1);
+    s2 = hn::MulAdd(weight, Row::Load(d, row + 2 * lanes), s2);
+    s3 = hn::MulAdd(weight, Row::Load(d, row + 3 * lanes), s3);
+}
+template <class Row, size_t kVectors>
+HWY_INLINE void add_entry(const typename Row::Type *row, Vf weight, bool odd, Vf &s0, Vf &s1, Vf &s2, Vf &s3, Vf &s4,
+                          Vf &s5, Vf &s6, Vf &s7) {
+    if constexpr (kVectors == 8) {
+        add_four<Row>(row, weight, s0, s1, s2, s3);
+        add_four<Row>(row + 4 * hn::Lanes(F32()), weight, s4, s5, s6, s7);
+    } else if (odd) {
+        add_four<Row>(row, weight, s4, s5, s6, s7);
+    } else {
+        add_four<Row>(row, weight, s0, s1, s2, s3);
+    }
 }
 
 // kVectors vectors of channels of n entries. Eight sums hide the latency of addition: with fewer vectors, entries take
@@ -268,6 +380,20 @@ HWY_INLINE void sum_block(const Values<Row> &values, size_t n, const Output &out
     constexpr size_t kEntries = 8 / kVectors;
     auto s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0, s6 = s0, s7 = s0;
     size_t i = 0;
+#if HWY_TARGET != HWY_SCALAR && !HWY_HAVE_SCALABLE
+    // Rows are what the load units should be busy with: ids come two at a time, weights four.
+    for (; kVectors >= 4 && i + 4 <= n; i += 4) {
+        uint64_t ids[2];
+        hwy::CopyBytes<16>(values.ids + i, ids);
+        const auto weights = hn::LoadDup128(d, values.weights + i);
+        const auto *v = values.v;
+        const auto row = [&](uint64_t id) { return v + size_t(uint32_t(id)) * values.stride; };
+        add_entry<Row, kVectors>(row(ids[0]), hn::Broadcast<0>(weights), false, s0, s1, s2, s3, s4, s5, s6, s7);
+        add_entry<Row, kVectors>(row(ids[0] >> 32), hn::Broadcast<1>(weights), true, s0, s1, s2, s3, s4, s5, s6, s7);
+        add_entry<Row, kVectors>(row(ids[1]), hn::Broadcast<2>(weights), false, s0, s1, s2, s3, s4, s5, s6, s7);
+        add_entry<Row, kVectors>(row(ids[1] >> 32), hn::Broadcast<3>(weights), true, s0, s1, s2, s3, s4, s5, s6, s7);
+    }
+#endif
     for (; i + kEntries <= n; i += kEntries) {
         accumulate<Row, kVectors, 0>(values, i, s0);
         accumulate<Row, kVectors, 1>(values, i, s1);
@@ -322,7 +448,7 @@ HWY_INLINE void sum_tail(const Values<Row> &values, size_t n, size_t before, siz
     if (back != 0) {
         auto ignored = hn::Zero(U32());
         const Values<Row> whole{values.ids, values.weights, values.v - back, values.stride};
-        sum_block<Row, 1>(whole, n, {nullptr, 0, buffer}, ignored);
+        sum_block<Row, 1>(whole, n, {nullptr, 0, nullptr, buffer}, ignored);
     } else {
         auto s = hn::Zero(d);
         for (size_t i = 0; i < n; ++i)
@@ -333,6 +459,7 @@ HWY_INLINE void sum_tail(const Values<Row> &values, size_t n, size_t before, siz
     auto worst_one = hn::Zero(hn::RebindToUnsigned<hn::CappedTag<float, 1>>());
     for (size_t c = 0; c < channels; ++c) {
         auto v = hn::Set(d1, buffer[back + c]);
+        if (output.base != nullptr && output.kept != nullptr) output.kept[c] = output.base[c];
         if (output.base != nullptr) v = hn::MulAdd(hn::Set(d1, output.base_weight), hn::Set(d1, output.base[c]), v);
         output.out[c] = hn::GetLane(v);
         watch(d1, v, worst_one);
@@ -363,13 +490,13 @@ HWY_INLINE void sum_slice(const Values<Row> &values, size_t n, size_t dv, const 
 
 template <class Row>
 bool attend_values(const uint32_t *ids, const float *weights, uint32_t n, const void *v, size_t stride, size_t dv,
-                   const float *base, float base_weight, float *out) {
+                   const float *base, float base_weight, float *kept, float *out) {
     auto worst = hn::Zero(U32());
     size_t first = 0;
     do { // from the second slice on, the sum so far is the base
         worst = hn::Zero(U32());
         const Values<Row> values{ids + first, weights + first, static_cast<const typename Row::Type *>(v), stride};
-        const Output output = first == 0 ? Output{base, base_weight, out} : Output{out, 1, out};
+        const Output output = first == 0 ? Output{base, base_weight, kept, out} : Output{out, 1, nullptr, out};
         sum_slice(values, HWY_MIN(n - first, kSlice), dv, output, worst);
         first += kSlice;
     } while (first < n);
@@ -383,6 +510,8 @@ void attend_fill(Kernels &kernels) {
     kernels.attend_dots = attend_dots;
     kernels.attend_minimum = attend_minimum;
     kernels.attend_weights = attend_weights;
+    kernels.attend_pairs = attend_pairs;
+    kernels.attend_weigh = attend_weigh;
     kernels.attend_values_f32 = attend_values<RowF32>;
     kernels.attend_values_bf16 = attend_values<RowBf16>;
     kernels.attend_values_f16 = attend_values<RowF16>;

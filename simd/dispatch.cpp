@@ -43,6 +43,7 @@ struct Tables {
         sort_fill(target, kernels);
         levels_fill(target, kernels);
         select_fill(target, kernels);
+        window_fill(target, kernels);
         attend_fill(target, kernels);
         backward_fill(target, kernels);
         slopes_fill(target, kernels);

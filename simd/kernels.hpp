@@ -24,6 +24,35 @@ struct Level {
     int32_t heights;
 };
 
+// A few queries of a level: what they look for, and the lists of their neighbours, `stride` entries apart. [queries]
+// each: ranks, limits, rows of q [., dk], counts of the lists and windows [lo, hi). search: false if lo and hi are given.
+struct WindowTile {
+    uint32_t queries, window;
+    bool search;
+    int dk;
+    const float *q;
+    const uint32_t *rows, *ranks, *limits;
+    size_t stride; // >= window + kListPad
+    uint32_t *ids;
+    float *distances;
+    uint32_t *counts, *lo, *hi;
+};
+
+// Lists of candidates to be weighed: counts, smallest arguments (attend_minimum) and sums [lists]; rows of distances, dots
+// and weights, with room for kListPad more than a list holds.
+struct WeightLists {
+    int score; // as zeta_score
+    float gamma;
+    uint32_t lists;
+    const uint32_t *counts;
+    const float *minima, *distances;
+    size_t distance_stride;
+    const float *dots;
+    float *weights;
+    size_t stride; // of dots and weights
+    float *sums;
+};
+
 // One coordinate of a grid: squash t = x / scale, or range (x - lo) / width with width = hi - lo (float32).
 struct GridAxis {
     float scale, lo, width;

@@ -29,6 +29,9 @@ HWY_INLINE uint32_t count_set(uint64_t bits) {
 }
 
 template <class D, class M> HWY_INLINE uint64_t mask_to_bits(D d, M mask) {
+#if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86
+    if constexpr (hn::MaxLanes(D()) <= 16) return uint64_t(mask.raw); // a mask is bits: not by way of memory
+#endif
     uint8_t bytes[8] = {};
     hn::StoreMaskBits(d, mask, bytes);
     return uint64_t(bytes[0]) | uint64_t(bytes[1]) << 8;
@@ -57,10 +60,13 @@ struct SqueezeTable {
 };
 alignas(64) constexpr SqueezeTable kSqueeze;
 
-template <class D, class M> HWY_INLINE hn::Vec<D> squeeze(D d, hn::Vec<D> v, M mask) {
+template <class D> HWY_INLINE hn::Vec<D> squeeze_bits(D d, hn::Vec<D> v, uint64_t bits) {
     const I32 di;
-    const auto lanes = hn::LoadU(hn::Rebind<uint8_t, I32>(), kSqueeze.lane[mask_to_bits(d, mask)]);
+    const auto lanes = hn::LoadU(hn::Rebind<uint8_t, I32>(), kSqueeze.lane[bits]);
     return hn::TableLookupLanes(v, hn::IndicesFromVec(d, hn::PromoteTo(di, lanes)));
+}
+template <class D, class M> HWY_INLINE hn::Vec<D> squeeze(D d, hn::Vec<D> v, M mask) {
+    return squeeze_bits(d, v, mask_to_bits(d, mask));
 }
 #elif HWY_TARGET == HWY_SSE4
 struct SqueezeTable {
@@ -73,14 +79,22 @@ struct SqueezeTable {
 };
 alignas(64) constexpr SqueezeTable kSqueeze;
 
-template <class D, class M> HWY_INLINE hn::Vec<D> squeeze(D d, hn::Vec<D> v, M mask) {
+template <class D> HWY_INLINE hn::Vec<D> squeeze_bits(D d, hn::Vec<D> v, uint64_t bits) {
     const hn::Repartition<uint8_t, D> bytes;
-    const auto order = hn::Load(bytes, kSqueeze.byte[mask_to_bits(d, mask)]);
+    const auto order = hn::Load(bytes, kSqueeze.byte[bits]);
     return hn::BitCast(d, hn::TableLookupBytes(hn::BitCast(bytes, v), order));
+}
+template <class D, class M> HWY_INLINE hn::Vec<D> squeeze(D d, hn::Vec<D> v, M mask) {
+    return squeeze_bits(d, v, mask_to_bits(d, mask));
 }
 #else
 template <class D, class M> HWY_INLINE hn::Vec<D> squeeze(D, hn::Vec<D> v, M mask) {
     return hn::Compress(v, mask);
+}
+template <class D> HWY_INLINE hn::Vec<D> squeeze_bits(D d, hn::Vec<D> v, uint64_t bits) {
+    uint8_t bytes[8];
+    hwy::CopyBytes<8>(&bits, bytes); // little-endian, as the build demands
+    return hn::Compress(v, hn::LoadMaskBits(d, bytes));
 }
 #endif
 

@@ -17,6 +17,7 @@ void codes_fill(int64_t target, Kernels &kernels);
 void sort_fill(int64_t target, Kernels &kernels);
 void levels_fill(int64_t target, Kernels &kernels);
 void select_fill(int64_t target, Kernels &kernels);
+void window_fill(int64_t target, Kernels &kernels);
 void attend_fill(int64_t target, Kernels &kernels);
 void backward_fill(int64_t target, Kernels &kernels);
 void slopes_fill(int64_t target, Kernels &kernels);

@@ -9,7 +9,7 @@ namespace zeta::cpu {
 namespace {
 
 using ValuesKernel = bool (*)(const uint32_t *, const float *, uint32_t, const void *, size_t, size_t, const float *,
-                              float, float *);
+                              float, float *, float *);
 
 ValuesKernel values_kernel(const simd::Kernels &kernels, int32_t dtype) {
     switch (dtype) {
@@ -109,7 +109,9 @@ void ForwardUnit::head(const Executor &executor, Context &context, ProgressMeter
             selection_.select(executor.kernels(), tile, nullptr, nullptr, mine.select);
             Lists &lists = mine.select.lists;
             const Selection::Ahead ahead = tile + 1 < end ? selection_.ahead(tile + 1) : Selection::Ahead();
-            for (uint32_t i = 0; i < lists.queries; ++i) weigh(keys, t, head, i, mine);
+            if (t.neighbours.present())
+                for (uint32_t i = 0; i < lists.queries; ++i) emit_neighbours(keys, t, head, lists, i);
+            weigh_tile(keys, lists, mine.weighed, mine.weigh);
             for (uint32_t i = 0; i < lists.queries; ++i) {
                 fetch_ahead(keys, t, head, ahead, i);
                 if (save_a != nullptr) {
@@ -123,20 +125,14 @@ void ForwardUnit::head(const Executor &executor, Context &context, ProgressMeter
     });
 }
 
-void ForwardUnit::weigh(const HeadKeys &keys, const Tensors &t, int64_t head, uint32_t slot, AttendWork &work) const {
+void ForwardUnit::emit_neighbours(const HeadKeys &keys, const Tensors &t, int64_t head, const Lists &lists,
+                                  uint32_t slot) const {
     const Unit &u = *keys.unit;
-    Lists &lists = work.select.lists;
-    const uint32_t query = lists.query[slot];
-    if (t.neighbours.present()) {
-        int32_t *out = t.neighbours.row<int32_t>(u.batch, head, u.q_start + query);
-        const uint32_t *ids = lists.ids_of(slot);
-        for (uint32_t i = 0; i < lists.count[slot]; ++i) out[i] = int32_t(ids[i] + u.k_start);
-        std::sort(out, out + lists.count[slot]);
-        std::fill(out + lists.count[slot], out + keys.problem->neighbours, -1);
-    }
-    Weighed &w = work.weighed[slot];
-    w.weigh(keys, query, lists.ids_of(slot), lists.distances_of(slot), lists.count[slot], slot, work.weigh);
-    if (t.normaliser.present()) *t.normaliser.row<float>(u.batch, head, u.q_start + query) = w.normaliser;
+    int32_t *out = t.neighbours.row<int32_t>(u.batch, head, u.q_start + lists.query[slot]);
+    const uint32_t *ids = lists.ids_of(slot);
+    for (uint32_t i = 0; i < lists.count[slot]; ++i) out[i] = int32_t(ids[i] + u.k_start);
+    std::sort(out, out + lists.count[slot]);
+    std::fill(out + lists.count[slot], out + keys.problem->neighbours, -1);
 }
 
 void ForwardUnit::attend(const Executor &executor, const HeadKeys &keys, const Tensors &t, int64_t head, uint32_t slot,
@@ -145,23 +141,26 @@ void ForwardUnit::attend(const Executor &executor, const HeadKeys &keys, const T
     const size_t dv = size_t(keys.problem->dv);
     const uint32_t query = work.select.lists.query[slot];
     const Weighed &w = work.weighed[slot];
+    if (t.normaliser.present()) *t.normaliser.row<float>(u.batch, head, u.q_start + query) = w.normaliser;
     void *out = row_pointer_out(t.out, u.batch, head, u.q_start + query);
     const bool in_place = t.out.dtype == ZETA_F32;
     float *row = in_place ? static_cast<float *>(out) : work.row;
-    const float *mean = nullptr;
+    float *mean = nullptr, *kept = nullptr;
     if (!w.empty && w.has_mean) {
-        mean_.value(executor, *keys.problem, t, u, head, query, worker, work.mean);
-        mean = work.mean;
+        const bool in_out = HistoryMean::in_out(*keys.problem, t);
+        mean = in_out ? row : work.mean;
+        kept = in_out ? work.mean : nullptr; // row is written over
+        mean_.value(executor, *keys.problem, t, query, worker, mean);
     }
     const ValuesKernel values = values_kernel(*keys.kernels, t.v.dtype);
     const void *v = row_pointer(t.v, u.batch, u.key_head, u.k_start);
     const size_t stride = size_t(t.v.row_stride);
-    bool in_range = values(w.ids, w.weights, w.count, v, stride, dv, mean, w.mean_weight, row);
+    bool in_range = values(w.ids, w.weights, w.count, v, stride, dv, mean, w.mean_weight, kept, row);
     for (uint32_t b = w.wide.begin; b < w.wide.end; b += kSlice) {
         const uint32_t n = w.slice(b, work.weigh);
-        in_range = values(work.weigh.slice_ids, work.weigh.slice_weights, n, v, stride, dv, row, 1.0f, row);
+        in_range = values(work.weigh.slice_ids, work.weigh.slice_weights, n, v, stride, dv, row, 1.0f, nullptr, row);
     }
-    if (!w.empty && !in_range) attend_wide_range(keys, t, w, mean, work.weigh, dv, row);
+    if (!w.empty && !in_range) attend_wide_range(keys, t, w, work.mean, work.weigh, dv, row);
     if (!in_place) narrow(*keys.kernels, t.out.dtype, row, dv, out);
 }
 

@@ -164,6 +164,7 @@ void BackwardUnit::head(const Call &c, int64_t head, const Channels &channels) {
     const auto gather_tile = [&](size_t tile, BackwardWork &work, auto &&use) {
         selection_.select(c.executor.kernels(), tile, hints_a, hints_b, work.select);
         fetch_ahead(c, keys, head, selection_.ahead(tile + 1));
+        weigh_tile(keys, work.select.lists, work.weighed, work.weigh);
         double gamma = 0;
         for (uint32_t s = 0; s < work.select.lists.queries; ++s)
             use(s, gather(c, keys, head, s, channels, work, gamma));

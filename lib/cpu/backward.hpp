@@ -14,6 +14,7 @@ namespace zeta::cpu {
 struct alignas(Scratch::kAlignment) BackwardWork {
     SelectWork select;
     WeighWork weigh;
+    Weighed weighed[kTile];
     float *g = nullptr, *reference = nullptr; // [dv]
     float *products = nullptr;                // [list + pad] of one query, or of a slice
     float *coefficients = nullptr;            // [kTile, stride] of the lists of a tile; the first also of a slice

@@ -8,10 +8,8 @@ namespace zeta::cpu {
 
 Pairs BackwardUnit::gather(const Call &c, const HeadKeys &keys, int64_t head, uint32_t slot, const Channels &channels,
                            BackwardWork &work, double &gamma) {
-    const Lists &lists = work.select.lists;
-    const uint32_t query = lists.query[slot];
-    Weighed w;
-    w.weigh(keys, query, lists.ids_of(slot), lists.distances_of(slot), lists.count[slot], slot, work.weigh);
+    const uint32_t query = work.select.lists.query[slot];
+    const Weighed &w = work.weighed[slot];
     float *coefficients = work.coefficients + slot * work.stride;
     if (c.p.mean) mean_.weight(query) = w.empty ? 0.0 : double(w.mean_weight);
     if (wide_ != nullptr) {

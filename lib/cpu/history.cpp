@@ -3,14 +3,6 @@
 #include "history.hpp"
 
 namespace zeta::cpu {
-namespace {
-
-bool waits_in_out(const Problem &p, const Tensors &t) {
-    return p.causal && t.out.dtype == ZETA_F32;
-}
-
-} // namespace
-
 void HistoryMean::take(Scratch &scratch, const Executor &executor, const Problem &p, const Tensors &t, const Unit &unit,
                        bool values) {
     if (!p.mean) return;
@@ -19,7 +11,7 @@ void HistoryMean::take(Scratch &scratch, const Executor &executor, const Problem
     keys_.take(scratch, executor, t.k, unit, p.causal, false);
     const uintptr_t end = scratch.mark();
     scratch.restore(mark); // the sums of keys are done with before those of values begin
-    values_.take(scratch, executor, t.v, unit, p.causal, values && !waits_in_out(p, t));
+    values_.take(scratch, executor, t.v, unit, p.causal, values && !in_out(p, t));
     scratch.restore(std::max(end, scratch.mark())); // what follows lies behind both
 }
 
@@ -39,21 +31,16 @@ void HistoryMean::build_values(const Executor &executor, Context &context, const
                                const Unit &part, int64_t head) {
     if (!p.mean) return;
     StageTimer timer(context, Stage::mean);
-    if (waits_in_out(p, t))
+    if (in_out(p, t))
         values_.build_into(executor, t.v, part, t.out.row<float>(part.batch, head, part.q_start),
                            size_t(t.out.row_stride));
     else
         values_.build(executor, t.v, part, p.causal);
 }
 
-void HistoryMean::value(const Executor &executor, const Problem &p, const Tensors &t, const Unit &part, int64_t head,
-                        uint32_t query, int worker, float *mean) const {
-    if (!waits_in_out(p, t)) {
-        values_.row(executor, query, worker, mean);
-        return;
-    }
-    const float *row = t.out.row<float>(part.batch, head, part.q_start + query);
-    if (row != mean) std::copy_n(row, p.dv, mean);
+void HistoryMean::value(const Executor &executor, const Problem &p, const Tensors &t, uint32_t query, int worker,
+                        float *mean) const {
+    if (!in_out(p, t)) values_.row(executor, query, worker, mean);
 }
 
 } // namespace zeta::cpu

@@ -19,9 +19,11 @@ public:
 
     const float *key() const { return key_; } // [n, dk] (not causal: [1, dk]); NULL: no mean
     MeanRows &values() { return values_; }
-    // The mean value of query row `query`, into `mean` [dv], which may be its row of out.
-    void value(const Executor &executor, const Problem &p, const Tensors &t, const Unit &part, int64_t head,
-               uint32_t query, int worker, float *mean) const;
+    // Whether mean values wait in the rows of out.
+    static bool in_out(const Problem &p, const Tensors &t) { return p.causal && t.out.dtype == ZETA_F32; }
+    // The mean value of query row `query` into `mean` [dv], which is its row of out if mean values wait there.
+    void value(const Executor &executor, const Problem &p, const Tensors &t, uint32_t query, int worker,
+               float *mean) const;
 
 private:
     MeanRows keys_, values_;

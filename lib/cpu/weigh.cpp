@@ -6,29 +6,6 @@
 #include <limits>
 
 namespace zeta::cpu {
-namespace {
-
-// One distance and one dot product as the kernels make them, for the few rows that are not worth a call.
-float distance_of(const float *q, const float *k, size_t dk) {
-    float sum = 0;
-    for (size_t e = 0; e < dk; ++e) {
-        const float d = q[e] - k[e], square = d * d;
-        sum = e == 0 ? square : sum + square;
-    }
-    return sum;
-}
-
-float dot_of(const float *q, const float *k, size_t dk) {
-    float sum = 0;
-    for (size_t e = 0; e < dk; ++e) {
-        const float product = q[e] * k[e];
-        sum = e == 0 ? product : sum + product;
-    }
-    return sum;
-}
-
-} // namespace
-
 void WeighWork::take(Scratch &scratch, const Problem &p, size_t lists) {
     stride = size_t(p.neighbours) + kInlineLocal + 2 * simd::kListPad;
     weights = scratch.take<float>(lists * stride);
@@ -80,66 +57,100 @@ float normaliser_of(int score, float gamma, float minimum, double sum) {
     }
 }
 
-void Weighed::weigh(const HeadKeys &head, uint32_t query, uint32_t *list_ids, float *list_distances,
-                    uint32_t neighbours, uint32_t slot, WeighWork &work) {
-    head_ = &head;
+// Everything but distances and weights.
+void Weighed::begin(const HeadKeys &head, Lists &lists, uint32_t slot, WeighWork &work) {
     const Problem &p = *head.problem;
-    const simd::Kernels &kernels = *head.kernels;
-    const size_t dk = size_t(p.dk);
-    const bool dot = p.score == ZETA_SCORE_DOT;
-    point_ = head.q + size_t(query) * dk;
-    ids = list_ids;
-    distances = list_distances;
+    const uint32_t query = lists.query[slot];
+    head_ = &head;
+    point_ = head.q + size_t(query) * size_t(p.dk);
+    ids = lists.ids_of(slot);
+    distances = lists.distances_of(slot);
     dots = work.dots + slot * work.stride;
     weights = work.weights + slot * work.stride;
-    count = neighbours;
+    count = lists.count[slot];
     wide = local_of(p, *head.unit, query);
-    if (wide.end - wide.begin <= kInlineLocal) {
-        const uint32_t local = wide.end - wide.begin;
-        for (uint32_t i = 0; i < local; ++i) ids[count + i] = wide.begin + i;
-        if (local == 1)
-            distances[count] = distance_of(point_, head.k + size_t(wide.begin) * dk, dk);
-        else
-            kernels.attend_distances(point_, head.k, p.dk, ids + count, local, distances + count);
-        count += local;
-        wide = {0, 0};
-    }
-    if (dot) kernels.attend_dots(point_, head.k, p.dk, ids, count, dots);
     has_mean = head.mean_key != nullptr && head.unit->m > 0;
     empty = count == 0 && wide.begin == wide.end && !has_mean;
-    if (empty) {
-        normaliser = exponential(p.score) ? -std::numeric_limits<float>::infinity() : 0.0f;
-        return;
-    }
-    uint32_t list = count; // entries that weigh in: the mean's comes last
-    if (has_mean) {
-        mean_key = head.mean_key + (p.causal ? size_t(query) * dk : 0);
-        mean_distance = distances[list] = distance_of(point_, mean_key, dk);
-        if (dot) mean_dot = dots[list] = dot_of(point_, mean_key, dk);
-        ++list;
-    }
     minimum = 0;
-    if (exponential(p.score)) {
-        minimum = kernels.attend_minimum(p.score, distances, dots, list);
-        for (uint32_t b = wide.begin; b < wide.end; b += kSlice) {
-            const uint32_t n = fetch(b, work);
-            minimum = std::min(minimum, kernels.attend_minimum(p.score, work.slice_distances, work.slice_dots, n));
-        }
+}
+
+// The slices of a wide local window, and the list, relative to all.
+void Weighed::weigh_slices(WeighWork &work) {
+    const Problem &p = *head_->problem;
+    const simd::Kernels &kernels = *head_->kernels;
+    const uint32_t list = count + (has_mean ? 1 : 0);
+    for (uint32_t b = wide.begin; exponential(p.score) && b < wide.end; b += kSlice) {
+        const uint32_t n = fetch(b, work);
+        minimum = std::min(minimum, kernels.attend_minimum(p.score, work.slice_distances, work.slice_dots, n));
     }
-    sum_ = kernels.attend_weights(p.score, head.gamma, minimum, distances, dots, list, weights);
+    sum_ = kernels.attend_weights(p.score, head_->gamma, minimum, distances, dots, list, weights);
     for (uint32_t b = wide.begin; b < wide.end; b += kSlice) {
         const uint32_t n = fetch(b, work);
-        sum_ += kernels.attend_weights(p.score, head.gamma, minimum, work.slice_distances, work.slice_dots, n,
+        sum_ += kernels.attend_weights(p.score, head_->gamma, minimum, work.slice_distances, work.slice_dots, n,
                                        work.slice_weights);
     }
-    normaliser = normaliser_of(p.score, head.gamma, minimum, sum_);
-    const float scale = 1.0f / sum_;
-    if (scale < std::numeric_limits<float>::infinity() && sum_ < std::numeric_limits<float>::infinity()) {
-        for (uint32_t i = 0; i < list; ++i) weights[i] *= scale;
-    } else { // the sum is 0, denormal, infinite or NaN: the division says what the row is
-        for (uint32_t i = 0; i < list; ++i) weights[i] /= sum_;
+    for (uint32_t i = 0; i < list; ++i) weights[i] /= sum_;
+}
+
+void weigh_tile(const HeadKeys &head, Lists &lists, Weighed *weighed, WeighWork &work) {
+    const Problem &p = *head.problem;
+    const simd::Kernels &kernels = *head.kernels;
+    const bool dot = p.score == ZETA_SCORE_DOT;
+    uint32_t own[kTile] = {}, rows[kTile] = {}, zeros[kTile] = {}, counts[kTile], singles = 0;
+    float measured[kTile], products[kTile] = {}, minima[kTile] = {}, sums[kTile] = {};
+    uint8_t slots[kTile];
+    for (uint32_t s = 0; s < lists.queries; ++s) {
+        Weighed &w = weighed[s];
+        w.begin(head, lists, s, work);
+        const uint32_t local = w.wide.end - w.wide.begin;
+        if (local == 0 || local > kInlineLocal) continue;
+        for (uint32_t i = 0; i < local; ++i) w.ids[w.count + i] = w.wide.begin + i;
+        if (local == 1) {
+            rows[singles] = lists.query[s];
+            own[singles] = w.wide.begin;
+            slots[singles++] = uint8_t(s);
+        } else {
+            kernels.attend_distances(w.point_, head.k, p.dk, w.ids + w.count, local, w.distances + w.count);
+        }
+        w.count += local;
+        w.wide = {0, 0};
     }
-    if (has_mean) mean_weight = weights[count];
+    kernels.attend_pairs(false, head.q, rows, head.k, own, p.dk, singles, measured);
+    for (uint32_t i = 0; i < singles; ++i) weighed[slots[i]].distances[weighed[slots[i]].count - 1] = measured[i];
+    const bool mean = head.mean_key != nullptr && head.unit->m > 0;
+    if (mean) { // the last entry of each list
+        const uint32_t *mean_rows = p.causal ? lists.query : zeros;
+        kernels.attend_pairs(false, head.q, lists.query, head.mean_key, mean_rows, p.dk, lists.queries, measured);
+        if (dot)
+            kernels.attend_pairs(true, head.q, lists.query, head.mean_key, mean_rows, p.dk, lists.queries, products);
+    }
+    bool slices = false;
+    for (uint32_t s = 0; s < lists.queries; ++s) {
+        Weighed &w = weighed[s];
+        if (dot) kernels.attend_dots(w.point_, head.k, p.dk, w.ids, w.count, w.dots);
+        if (mean) {
+            w.mean_key = head.mean_key + (p.causal ? size_t(lists.query[s]) * size_t(p.dk) : 0);
+            w.distances[w.count] = measured[s];
+            if (dot) w.dots[w.count] = products[s];
+        }
+        counts[s] = w.count + (mean ? 1 : 0);
+        if (exponential(p.score)) w.minimum = kernels.attend_minimum(p.score, w.distances, w.dots, counts[s]);
+        minima[s] = w.minimum;
+        if (w.wide.begin == w.wide.end) continue;
+        slices = true;
+        counts[s] = 0; // weighed below
+    }
+    kernels.attend_weigh({p.score, head.gamma, lists.queries, counts, minima, lists.distances, lists.stride, work.dots,
+                          work.weights, work.stride, sums});
+    for (uint32_t s = 0; s < lists.queries; ++s) {
+        Weighed &w = weighed[s];
+        w.sum_ = sums[s];
+        if (slices && w.wide.begin != w.wide.end) w.weigh_slices(work);
+        if (mean) w.mean_weight = w.weights[w.count];
+        w.normaliser = !w.empty               ? normaliser_of(p.score, head.gamma, w.minimum, w.sum_)
+                       : exponential(p.score) ? -std::numeric_limits<float>::infinity()
+                                              : 0.0f;
+    }
 }
 
 } // namespace zeta::cpu

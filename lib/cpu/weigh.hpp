@@ -36,18 +36,13 @@ struct HeadKeys {
 
 class Weighed {
 public:
-    // Weighs query row `query` with `count` neighbours in ids and distances, which have room for kInlineLocal + 1 more.
-    // Weights go to list `slot` of work.
-    void weigh(const HeadKeys &head, uint32_t query, uint32_t *ids, float *distances, uint32_t count, uint32_t slot,
-               WeighWork &work);
-
     // The list: neighbours and, if few, the local positions. Weights are p = s / sum s.
     uint32_t count = 0;
     uint32_t *ids = nullptr;
     float *distances = nullptr, *dots = nullptr, *weights = nullptr;
     // The mean's.
     bool has_mean = false;
-    float mean_weight = 0, mean_distance = 0, mean_dot = 0;
+    float mean_weight = 0;
     const float *mean_key = nullptr;
 
     bool empty = true;
@@ -63,12 +58,19 @@ public:
     uint32_t slice(uint32_t begin, WeighWork &work) const; // returns its length
 
 private:
+    friend void weigh_tile(const HeadKeys &head, Lists &lists, Weighed *weighed, WeighWork &work);
+
+    void begin(const HeadKeys &head, Lists &lists, uint32_t slot, WeighWork &work);
+    void weigh_slices(WeighWork &work);
     uint32_t fetch(uint32_t begin, WeighWork &work) const; // ids, distances and dots of a slice
 
     const HeadKeys *head_ = nullptr;
     const float *point_ = nullptr;
     float sum_ = 0;
 };
+
+// Weighs every query of a tile, whose lists have room for kInlineLocal + 1 more: weighed[slot] belongs to slot.
+void weigh_tile(const HeadKeys &head, Lists &lists, Weighed *weighed, WeighWork &work);
 
 // Z of spec section 5 from the sum of weights relative to `minimum`.
 float normaliser_of(int score, float gamma, float minimum, double sum);

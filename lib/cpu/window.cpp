@@ -117,26 +117,29 @@ void WindowQueries::select(const simd::Kernels &kernels, const Problem &p, const
                            WindowWork &work, Lists &lists) const {
     const At a = at(tile);
     const simd::Level &level = levels.level(a.level);
+    uint32_t limits[kTile];
     lists.queries = a.count;
     for (uint32_t i = 0; i < a.count; ++i) {
-        const uint32_t query = query_[a.begin + i], limit = limit_of(p, unit, query);
-        const float *point = q + size_t(query) * size_t(p.dk);
-        uint32_t lo, hi;
-        if (hints_a != nullptr) {
-            lo = hints_a[query];
-            hi = hints_b[query];
-        } else {
-            kernels.select_window(level, rank_[a.begin + i], limit, uint32_t(p.window), &lo, &hi);
-        }
+        const uint32_t query = query_[a.begin + i];
         lists.query[i] = query;
-        lists.hint_a[i] = lo;
-        lists.hint_b[i] = hi;
-        if (!p.reranked()) {
-            lists.count[i] =
-                kernels.select_emit(level, lo, hi, limit, point, p.dk, lists.ids_of(i), lists.distances_of(i));
-            continue;
-        }
-        const uint32_t found = kernels.select_emit(level, lo, hi, limit, point, p.dk, work.ids, work.distances);
+        limits[i] = limit_of(p, unit, query);
+        if (hints_a == nullptr) continue;
+        lists.hint_a[i] = hints_a[query];
+        lists.hint_b[i] = hints_b[query];
+    }
+    if (!p.reranked()) {
+        kernels.select_tile(level, {a.count, uint32_t(p.window), hints_a == nullptr, p.dk, q, lists.query,
+                                    rank_ + a.begin, limits, lists.stride, lists.ids, lists.distances, lists.count,
+                                    lists.hint_a, lists.hint_b});
+        return;
+    }
+    for (uint32_t i = 0; i < a.count; ++i) {
+        const float *point = q + size_t(lists.query[i]) * size_t(p.dk);
+        if (hints_a == nullptr)
+            kernels.select_window(level, rank_[a.begin + i], limits[i], uint32_t(p.window), &lists.hint_a[i],
+                                  &lists.hint_b[i]);
+        const uint32_t found = kernels.select_emit(level, lists.hint_a[i], lists.hint_b[i], limits[i], point, p.dk,
+                                                   work.ids, work.distances);
         float kth;
         lists.count[i] = kernels.select_nearest(work.ids, work.distances, found, uint32_t(p.neighbours), &kth);
         std::copy_n(work.ids, lists.count[i], lists.ids_of(i));

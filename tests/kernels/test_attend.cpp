@@ -131,10 +131,11 @@ void check_values(const Kernels &kernels, Random &random, RowType type, size_t n
     const auto kernel = type == RowType::f32    ? kernels.attend_values_f32
                         : type == RowType::bf16 ? kernels.attend_values_bf16
                                                 : kernels.attend_values_f16;
-    const Array<float> other(before, place);
+    const Array<float> other(before, place), copy(std::vector<float>(dv, 7.0f), place);
+    float *kept = pick(random, 0, 1) == 0 ? nullptr : static_cast<float *>(copy);
     const float *base = kind == 0 ? nullptr : kind == 1 ? static_cast<const float *>(other) : sum;
     const bool in_range =
-        kernel(ids, weights, static_cast<uint32_t>(n), rows.data(), rows.stride(), dv, base, base_weight, sum);
+        kernel(ids, weights, static_cast<uint32_t>(n), rows.data(), rows.stride(), dv, base, base_weight, kept, sum);
     bool expected_range = true;
     for (size_t c = 0; c < dv; ++c) {
         CHECK(close(sum[c], expected[c], 1e-6 * size[c]));
@@ -143,6 +144,9 @@ void check_values(const Kernels &kernels, Random &random, RowType type, size_t n
     }
     CHECK(in_range == expected_range);
     CHECK(sum.intact());
+    const bool copied = kept != nullptr && kind != 0;
+    CHECK(same_bits(copy.values(), copied ? before : std::vector<float>(dv, 7.0f)));
+    CHECK(copy.intact());
 }
 
 } // namespace
@@ -232,7 +236,7 @@ TEST_CASE("a NaN in a channel of a value stays in that channel") {
                 v[3 * dv + at] = std::nanf("");
                 const uint32_t ids[] = {0, 1, 2, 3, 4};
                 const float weights[] = {1, 2, 3, 0, 5};
-                kernels.attend_values_f32(ids, weights, 5, v.data(), dv, dv, nullptr, 0, sum.data());
+                kernels.attend_values_f32(ids, weights, 5, v.data(), dv, dv, nullptr, 0, nullptr, sum.data());
                 for (size_t c = 0; c < dv; ++c) CHECK((c == at ? std::isnan(sum[c]) : sum[c] == 11.0f));
             }
         }
