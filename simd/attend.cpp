@@ -252,9 +252,10 @@ template <int kScore> void weigh_lists(const WeightLists &lists) {
         const float *distances = lists.distances + l * lists.distance_stride;
         const float *dots = lists.dots + l * lists.stride;
         float *weights = lists.weights + l * lists.stride;
+        const size_t slice = HWY_MIN(16 * lanes, kSlice);
         double total = 0;
-        for (size_t first = 0; first < n; first += kSlice) {
-            const size_t end = HWY_MIN(size_t{n}, first + kSlice);
+        for (size_t first = 0; first < n; first += slice) {
+            const size_t end = HWY_MIN(size_t{n}, first + slice);
             auto sum = hn::Zero(d);
             for (size_t i = first; i < end; i += lanes) {
                 const auto dot = kScore == kDot ? hn::LoadU(d, dots + i) : hn::Zero(d);

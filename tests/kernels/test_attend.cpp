@@ -11,6 +11,7 @@
 
 using namespace kernel_tests;
 using zeta::simd::isa_name;
+using zeta::simd::kListPad;
 
 namespace {
 
@@ -203,6 +204,72 @@ TEST_CASE("weights of NaN are NaN, of infinity 0, and all at infinity give a row
                     kernels.attend_weights(score, 1, least, distances.data(), dots.data(), 35, weights.data());
                 CHECK(std::isnan(sum));
                 CHECK(std::isnan(weights[(at + 1) % 35]));
+            }
+        }
+    }
+}
+
+TEST_CASE("lists of a tile are weighed like each by itself, and add up to 1") {
+    FOR_EACH_ISA(kernels) {
+        CAPTURE(isa_name(isa));
+        Random random(seed());
+        for (int repeat = 0; repeat < 200; ++repeat) {
+            const auto lists = static_cast<uint32_t>(pick(random, 0, 16));
+            const auto most = static_cast<size_t>(pick(random, 0, 150));
+            const int score = static_cast<int>(pick(random, 0, 4));
+            const size_t distance_stride = most + kListPad, stride = most + 2 * kListPad;
+            const float gamma = 0.5f + std::fabs(normal(random));
+            const std::vector<float> distances = some_distances(random, lists * distance_stride, gamma);
+            const std::vector<float> dots = floats(random, lists * stride);
+            const Array<float> weights(lists * stride, Place::end), sums(lists);
+            std::vector<uint32_t> counts;
+            std::vector<float> minima;
+            for (uint32_t l = 0; l < lists; ++l) {
+                counts.push_back(static_cast<uint32_t>(pick(random, 0, static_cast<int64_t>(most))));
+                minima.push_back(kernels.attend_minimum(score, distances.data() + l * distance_stride,
+                                                        dots.data() + l * stride, counts.back()));
+            }
+            kernels.attend_weigh({score, gamma, lists, counts.data(), minima.data(), distances.data(), distance_stride,
+                                  dots.data(), weights, stride, sums});
+            for (uint32_t l = 0; l < lists; ++l) {
+                if (counts[l] == 0) continue;
+                std::vector<float> expected(counts[l]);
+                const float sum =
+                    kernels.attend_weights(score, gamma, minima[l], distances.data() + l * distance_stride,
+                                           dots.data() + l * stride, counts[l], expected.data());
+                CHECK(bits_of(sums[l]) == bits_of(sum));
+                for (uint32_t i = 0; i < counts[l]; ++i)
+                    CHECK(close(weights[l * stride + i], double(expected[i]) / double(sum),
+                                3e-7 * std::fabs(double(expected[i]) / double(sum)) + 1e-44));
+            }
+            CHECK(weights.intact());
+            CHECK(sums.intact());
+        }
+    }
+}
+
+TEST_CASE("pairs of rows are measured like rows") {
+    FOR_EACH_ISA(kernels) {
+        CAPTURE(isa_name(isa));
+        Random random(seed());
+        for (const int dk : {1, 2, 3, 4, 7, 32}) {
+            for (uint32_t n = 0; n <= 40; ++n) {
+                const auto width = static_cast<size_t>(dk);
+                const Array<float> q(floats(random, 9 * width), Place::end), k(floats(random, 12 * width), Place::end);
+                const Array<uint32_t> q_rows(some_ids(random, n, 9), Place::end);
+                const Array<uint32_t> k_rows(some_ids(random, n, 12), Place::end);
+                const Array<float> distances(n, Place::end), dots(n, Place::end);
+                kernels.attend_pairs(false, q, q_rows, k, k_rows, dk, n, distances);
+                kernels.attend_pairs(true, q, q_rows, k, k_rows, dk, n, dots);
+                for (uint32_t i = 0; i < n; ++i) {
+                    float distance, dot;
+                    kernels.attend_distances(q + q_rows[i] * width, k, dk, k_rows + i, 1, &distance);
+                    kernels.attend_dots(q + q_rows[i] * width, k, dk, k_rows + i, 1, &dot);
+                    CHECK(bits_of(distances[i]) == bits_of(distance));
+                    CHECK(bits_of(dots[i]) == bits_of(dot));
+                }
+                CHECK(distances.intact());
+                CHECK(dots.intact());
             }
         }
     }

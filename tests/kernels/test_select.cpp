@@ -81,6 +81,59 @@ void check_query(const Kernels &kernels, Random &random, const TestLevel &level,
     check_window(kernels, random, level, dk, rank, limit, window);
 }
 
+// A tile of queries, by search and with the windows given, against each query by itself.
+void check_tile(const Kernels &kernels, Random &random, const TestLevel &level, int dk, uint32_t window, Place place) {
+    const auto queries = static_cast<size_t>(pick(random, 0, 16));
+    const size_t rows = queries + 3, stride = window + kListPad, width = static_cast<size_t>(dk);
+    const Array<float> q(floats(random, rows * width, 30), place);
+    std::vector<uint32_t> row_values, rank_values, limit_values;
+    for (size_t i = 0; i < queries; ++i) {
+        row_values.push_back(static_cast<uint32_t>(pick(random, 0, static_cast<int64_t>(rows) - 1)));
+        rank_values.push_back(static_cast<uint32_t>(pick(random, 0, static_cast<int64_t>(level.count()))));
+        const int64_t most = 3 * static_cast<int64_t>(level.count()) + 2;
+        limit_values.push_back(static_cast<uint32_t>(pick(random, 0, pick(random, 0, 3) == 0 ? most / 30 + 1 : most)));
+    }
+    const Array<uint32_t> row(row_values, place), rank(rank_values, place), limit(limit_values, place);
+    const Array<uint32_t> counts(queries, place), lo(queries, place), hi(queries, place);
+    for (const bool search : {true, false}) { // the second time with the windows of the first
+        const Array<uint32_t> ids(queries * stride, Place::end);
+        const Array<float> distances(queries * stride, Place::end);
+        const zeta::simd::WindowTile tile{static_cast<uint32_t>(queries),
+                                          window,
+                                          search,
+                                          dk,
+                                          q,
+                                          row,
+                                          rank,
+                                          limit,
+                                          stride,
+                                          ids,
+                                          distances,
+                                          counts,
+                                          lo,
+                                          hi};
+        kernels.select_tile(level.level(), tile);
+        for (size_t i = 0; i < queries; ++i) {
+            uint32_t expected_lo, expected_hi;
+            kernels.select_window(level.level(), rank[i], limit[i], window, &expected_lo, &expected_hi);
+            CHECK(lo[i] == expected_lo);
+            CHECK(hi[i] == expected_hi);
+            std::vector<uint32_t> expected_ids(stride);
+            std::vector<float> expected_distances(stride);
+            const uint32_t n =
+                kernels.select_emit(level.level(), expected_lo, expected_hi, limit[i], q + row[i] * width, dk,
+                                    expected_ids.data(), expected_distances.data());
+            REQUIRE(counts[i] == n);
+            CHECK(std::equal(ids + i * stride, ids + i * stride + n, expected_ids.begin()));
+            expected_distances.resize(n);
+            CHECK(same_floats({distances + i * stride, distances + i * stride + n}, expected_distances));
+        }
+        CHECK(ids.intact());
+        CHECK(distances.intact());
+        CHECK(counts.intact());
+    }
+}
+
 // Squared distances: many ties, infinity and NaN among them.
 std::vector<float> some_distances(Random &random, size_t n, int kind) {
     std::vector<float> result(n);
@@ -159,6 +212,21 @@ TEST_CASE("a window holds the keys of the specification, and its list their dist
                     const uint32_t windows[] = {1, 2, 3, 8, 31, 32, 64, 100, 256, 5000};
                     check_query(kernels, random, level, dk, windows[pick(random, 0, 9)]);
                 }
+            }
+        }
+    }
+}
+
+TEST_CASE("the lists of a tile are those of its queries") {
+    FOR_EACH_ISA(kernels) {
+        CAPTURE(isa_name(isa));
+        Random random(seed());
+        for (const int dk : {1, 2, 3, 4, 5, 8, 13}) {
+            for (const size_t count : {1, 40, 64, 65, 130, 700}) {
+                const Order order = kOrders[pick(random, 0, static_cast<int64_t>(std::size(kOrders)) - 1)];
+                const TestLevel level(random, some_positions(random, count, order), dk, 10);
+                for (const uint32_t window : {1, 2, 3, 32, 63, 64, 65, 100})
+                    check_tile(kernels, random, level, dk, window, kPlaces[window % 3]);
             }
         }
     }
