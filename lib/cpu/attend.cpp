@@ -51,26 +51,6 @@ void attend_wide_range(const HeadKeys &keys, const Tensors &t, const Weighed &w,
     }
 }
 
-// A sixteenth of the rows that the next tile will read: without this every row is a cache miss waited for.
-void fetch_ahead(const HeadKeys &keys, const Tensors &t, int64_t head, const Selection::Ahead &ahead, uint32_t part) {
-    const Unit &u = *keys.unit;
-    const size_t dk = size_t(keys.problem->dk), point = dk * sizeof(float);
-    const size_t value = std::min<size_t>(size_t(keys.problem->dv) * float_size(t.v.dtype), 1024);
-    const size_t out = std::min<size_t>(size_t(keys.problem->dv) * float_size(t.out.dtype), 1024);
-    if (part < ahead.query_count) {
-        const uint32_t query = ahead.queries[part];
-        fetch(keys.q + query * dk, point);
-        if (keys.mean_key != nullptr && keys.problem->causal) fetch(keys.mean_key + query * dk, point);
-        if (keys.problem->causal) fetch(keys.k + size_t(position_of(u, query)) * dk, point);
-        fetch(row_pointer(t.out, u.batch, head, u.q_start + query), out);
-        if (keys.problem->local > 0)
-            fetch(row_pointer(t.v, u.batch, u.key_head, u.k_start + position_of(u, query)), value);
-    }
-    const uint32_t share = (ahead.key_count + kTile - 1) / kTile;
-    for (uint32_t i = part * share; i < std::min((part + 1) * share, ahead.key_count); ++i)
-        fetch(row_pointer(t.v, u.batch, u.key_head, u.k_start + ahead.keys[i]), value);
-}
-
 } // namespace
 
 void ForwardUnit::take(Scratch &scratch, const Executor &executor, const Problem &p, const Tensors &t,
@@ -125,6 +105,29 @@ void ForwardUnit::head(const Executor &executor, Context &context, ProgressMeter
     });
 }
 
+// A sixteenth of the rows that the next tile will read: without this every row is a cache miss waited for.
+void ForwardUnit::fetch_ahead(const HeadKeys &keys, const Tensors &t, int64_t head, const Selection::Ahead &ahead,
+                              uint32_t part) const {
+    const Unit &u = *keys.unit;
+    const size_t dk = size_t(keys.problem->dk), point = dk * sizeof(float);
+    const size_t value = std::min<size_t>(size_t(keys.problem->dv) * float_size(t.v.dtype), 1024);
+    const size_t out = std::min<size_t>(size_t(keys.problem->dv) * float_size(t.out.dtype), 1024);
+    if (part < ahead.query_count) {
+        const uint32_t query = ahead.queries[part];
+        fetch(keys.q + query * dk, point);
+        if (keys.mean_key != nullptr && keys.problem->causal) fetch(keys.mean_key + query * dk, point);
+        if (keys.problem->causal) fetch(keys.k + size_t(position_of(u, query)) * dk, point);
+        fetch(row_pointer(t.out, u.batch, head, u.q_start + query), out);
+        if (const float *mean = mean_.waiting(*keys.problem, query))
+            fetch(mean, size_t(keys.problem->dv) * sizeof *mean);
+        if (keys.problem->local > 0)
+            fetch(row_pointer(t.v, u.batch, u.key_head, u.k_start + position_of(u, query)), value);
+    }
+    const uint32_t share = (ahead.key_count + kTile - 1) / kTile;
+    for (uint32_t i = part * share; i < std::min((part + 1) * share, ahead.key_count); ++i)
+        fetch(row_pointer(t.v, u.batch, u.key_head, u.k_start + ahead.keys[i]), value);
+}
+
 void ForwardUnit::emit_neighbours(const HeadKeys &keys, const Tensors &t, int64_t head, const Lists &lists,
                                   uint32_t slot) const {
     const Unit &u = *keys.unit;
@@ -145,13 +148,9 @@ void ForwardUnit::attend(const Executor &executor, const HeadKeys &keys, const T
     void *out = row_pointer_out(t.out, u.batch, head, u.q_start + query);
     const bool in_place = t.out.dtype == ZETA_F32;
     float *row = in_place ? static_cast<float *>(out) : work.row;
-    float *mean = nullptr, *kept = nullptr;
-    if (!w.empty && w.has_mean) {
-        const bool in_out = HistoryMean::in_out(*keys.problem, t);
-        mean = in_out ? row : work.mean;
-        kept = in_out ? work.mean : nullptr; // row is written over
-        mean_.value(executor, *keys.problem, t, query, worker, mean);
-    }
+    const float *mean = nullptr;
+    if (!w.empty && w.has_mean) mean = mean_.value(executor, *keys.problem, t, u, head, query, worker, work.mean);
+    float *kept = mean == row ? work.mean : nullptr; // row is written over
     const ValuesKernel values = values_kernel(*keys.kernels, t.v.dtype);
     const void *v = row_pointer(t.v, u.batch, u.key_head, u.k_start);
     const size_t stride = size_t(t.v.row_stride);
@@ -160,7 +159,7 @@ void ForwardUnit::attend(const Executor &executor, const HeadKeys &keys, const T
         const uint32_t n = w.slice(b, work.weigh);
         in_range = values(work.weigh.slice_ids, work.weigh.slice_weights, n, v, stride, dv, row, 1.0f, nullptr, row);
     }
-    if (!w.empty && !in_range) attend_wide_range(keys, t, w, work.mean, work.weigh, dv, row);
+    if (!w.empty && !in_range) attend_wide_range(keys, t, w, kept != nullptr ? kept : mean, work.weigh, dv, row);
     if (!in_place) narrow(*keys.kernels, t.out.dtype, row, dv, out);
 }
 

@@ -43,6 +43,8 @@ public:
 private:
     void head(const Executor &executor, Context &context, ProgressMeter &progress, const Problem &p, const Tensors &t,
               const Unit &unit, int64_t head, const Saved &saved, AttendWork *work);
+    void fetch_ahead(const HeadKeys &keys, const Tensors &t, int64_t head, const Selection::Ahead &ahead,
+                     uint32_t part) const;
     void emit_neighbours(const HeadKeys &keys, const Tensors &t, int64_t head, const Lists &lists, uint32_t slot) const;
     void attend(const Executor &executor, const HeadKeys &keys, const Tensors &t, int64_t head, uint32_t slot,
                 int worker, AttendWork &work) const;
