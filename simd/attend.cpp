@@ -195,8 +195,9 @@ template <int kScore> HWY_INLINE Vf weight(const Shape &shape, Vf distance, Vf d
     return exponential(hn::Mul(x, inverse));
 }
 
-// Slices are summed in float32 lanes, at most 16 additions deep, and added in float64.
-template <int kScore>
+// Slices are summed in float32 lanes, at most 16 additions deep, and added in float64. kRoom: the arrays have room for
+// a vector behind the list.
+template <int kScore, bool kRoom = false>
 float weigh(const Shape &shape, const float *distances, const float *dots, uint32_t n, float *weights) {
     const F32 d;
     const size_t lanes = hn::Lanes(d);
@@ -207,11 +208,11 @@ float weigh(const Shape &shape, const float *distances, const float *dots, uint3
         auto sum = hn::Zero(d);
         for (size_t i = first; i < end; i += lanes) {
             const size_t left = end - i;
-            if (left >= lanes) {
+            if (kRoom || left >= lanes) {
                 const auto dot = kScore == kDot ? hn::LoadU(d, dots + i) : hn::Zero(d);
                 const auto w = weight<kScore>(shape, hn::LoadU(d, distances + i), dot);
                 hn::StoreU(w, d, weights + i);
-                sum = hn::Add(sum, w);
+                sum = hn::Add(sum, left >= lanes ? w : hn::IfThenElseZero(hn::FirstN(d, left), w));
             } else {
                 const auto dot = kScore == kDot ? LoadTail(d, dots + i, left) : hn::Zero(d);
                 const auto w = weight<kScore>(shape, LoadTail(d, distances + i, left), dot);
@@ -241,7 +242,7 @@ float attend_weights(int score, float gamma, float minimum, const float *distanc
     }
 }
 
-// Weights that add up to 1. Whole vectors are loaded and stored: lists have room behind them.
+// Weights that add up to 1. They are scaled in whole vectors: lists have room behind them.
 template <int kScore> void weigh_lists(const WeightLists &lists) {
     const F32 d;
     const size_t lanes = hn::Lanes(d);
@@ -249,24 +250,10 @@ template <int kScore> void weigh_lists(const WeightLists &lists) {
         const uint32_t n = lists.counts[l];
         if (n == 0) continue;
         const Shape shape = shape_of(kScore, lists.gamma, lists.minima[l]);
-        const float *distances = lists.distances + l * lists.distance_stride;
-        const float *dots = lists.dots + l * lists.stride;
         float *weights = lists.weights + l * lists.stride;
-        const size_t slice = HWY_MIN(16 * lanes, kSlice);
-        double total = 0;
-        for (size_t first = 0; first < n; first += slice) {
-            const size_t end = HWY_MIN(size_t{n}, first + slice);
-            auto sum = hn::Zero(d);
-            for (size_t i = first; i < end; i += lanes) {
-                const auto dot = kScore == kDot ? hn::LoadU(d, dots + i) : hn::Zero(d);
-                auto w = weight<kScore>(shape, hn::LoadU(d, distances + i), dot);
-                if (end - i < lanes) w = hn::IfThenElseZero(hn::FirstN(d, end - i), w);
-                hn::StoreU(w, d, weights + i);
-                sum = hn::Add(sum, w);
-            }
-            total += double(hn::GetLane(hn::SumOfLanes(d, sum)));
-        }
-        const float sum = float(total), scale = 1.0f / sum;
+        const float sum = weigh<kScore, true>(shape, lists.distances + l * lists.distance_stride,
+                                              lists.dots + l * lists.stride, n, weights);
+        const float scale = 1.0f / sum;
         lists.sums[l] = sum;
         if (scale < kInfinity && sum < kInfinity) {
             for (size_t i = 0; i < n; i += lanes)
