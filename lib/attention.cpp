@@ -59,7 +59,7 @@ public:
             const Unit largest = cpu::largest_unit(p_);
             u.k.take(scratch, t_.k, largest.m);
             u.q.take(scratch, t_.q, largest.n);
-            u.selection.take(scratch, executor_, p_, largest, source);
+            u.selection.take(scratch, p_, largest, source);
         });
     }
     void run(int slot, int, const Unit &unit);

@@ -22,14 +22,13 @@ public:
         work_ = make_each<cpu::BackwardWork>(scratch, size_t(executor_.workers()),
                                              [&](cpu::BackwardWork &w) { w.take(scratch, p_, source); });
         units_ = make_units<cpu::BackwardUnit>(scratch, executor_, p_, [&](cpu::BackwardUnit &u) {
-            u.take(scratch, executor_, p_, t_, cpu::largest_unit(p_));
+            u.take(scratch, executor_, p_, t_, cpu::largest_unit(p_), threads());
         });
         gamma_ = scratch.take<double>(size_t(cpu::unit_count(p_)) * size_t(p_.heads_per_key()));
     }
     void run(int slot, int worker, const Unit &unit) {
         const int64_t index = (unit.batch + unit.sequence) * p_.key_heads + unit.key_head; // batch or sequence is 0
-        const int threads = slots_of(executor_, cpu::unit_count(p_)) > 1 ? 1 : executor_.workers();
-        units_[slot].run(executor_, context_, progress_, p_, t_, unit, saved_, work_, threads, worker,
+        units_[slot].run(executor_, context_, progress_, p_, t_, unit, saved_, work_, threads(), worker,
                          gamma_ + index * p_.heads_per_key());
     }
     // Sums over batches and sequences, in order.
@@ -44,6 +43,9 @@ public:
     }
 
 private:
+    // Of a unit: one where units run side by side.
+    int threads() const { return slots_of(executor_, cpu::unit_count(p_)) > 1 ? 1 : executor_.workers(); }
+
     Context &context_;
     const cpu::Executor &executor_;
     const Problem &p_;

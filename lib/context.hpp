@@ -17,7 +17,7 @@ namespace zeta {
 
 // Stages a call's time is told by, in the order of zeta_stage_name(). The names are those of the folders.
 struct Stage {
-    enum : int { codes, sort, levels, select, mean, attend, scatter, count };
+    enum : int { codes, sort, levels, select, mean, attend, count };
 };
 
 // A block from the context's allocator, given back at the end.
@@ -64,7 +64,7 @@ public:
     const simd::Kernels &kernels;
 
     const cpu::Executor &executor() const { return executor_; }
-    int threads_now() const { return executor_.forked() ? 1 : threads; }
+    int threads_now() const { return executor_.workers(); }
     // Throws Error(ZETA_ERROR_BUSY) while another call holds the context.
     BusyGuard enter() { return BusyGuard(holder_); }
     // 64-byte aligned, uninitialised; of no bytes: NULL. Throws Error(ZETA_ERROR_MEMORY).

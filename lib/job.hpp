@@ -23,7 +23,7 @@ template <class T, class Take> T *make_each(Scratch &scratch, size_t n, Take &&t
 }
 
 inline uint64_t query_count(const Problem &p) {
-    return uint64_t(p.batches) * uint64_t(p.query_heads) * uint64_t(p.queries) + 1;
+    return uint64_t(p.batches) * uint64_t(p.query_heads) * uint64_t(p.queries);
 }
 
 // The units in flight of a job, one slot each.

@@ -43,8 +43,8 @@ public:
             const Unit largest = cpu::largest_unit(p_);
             u.k.take(scratch, t_.k, largest.m);
             u.q.take(scratch, t_.q, largest.n);
-            u.asked.take(scratch, executor_, p_, largest, source);
-            u.exact.take(scratch, executor_, exact_, largest, cpu::Source::exact);
+            u.asked.take(scratch, p_, largest, source);
+            u.exact.take(scratch, exact_, largest, cpu::Source::exact);
             u.kth = scratch.take<uint32_t>(largest.n);
             u.share = scratch.take<float>(largest.n);
         });

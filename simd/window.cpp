@@ -168,8 +168,8 @@ void select_window(const Level &level, uint32_t rank, uint32_t limit, uint32_t w
 // ---- the list ------------------------------------------------------------------------------------------------------
 
 template <int kDk>
-uint32_t emit(const Level &level, uint32_t lo, uint32_t hi, uint32_t limit, const float *q, int generic_dk,
-              uint32_t *ids, float *distances) {
+uint32_t emit(const Level &level, uint32_t lo, uint32_t hi, uint32_t limit, uint32_t most, const float *q,
+              int generic_dk, uint32_t *ids, float *distances) {
     const U32 du;
     const F32 df;
     const size_t lanes = hn::Lanes(du);
@@ -177,7 +177,8 @@ uint32_t emit(const Level &level, uint32_t lo, uint32_t hi, uint32_t limit, cons
     const auto bound = hn::Set(du, limit);
     uint32_t n = 0;
     size_t empty = 0; // keys looked at since the last searchable one
-    for (size_t i = lo; i < hi; i += lanes) {
+    hi = HWY_MIN(hi, level.count);
+    for (size_t i = lo; i < hi && n < most; i += lanes) {
         const auto position = hn::LoadU(du, level.position + i);
         auto mask = hn::Lt(position, bound);
         if (hi - i < lanes) mask = hn::And(mask, hn::FirstN(du, hi - i));
@@ -201,7 +202,7 @@ uint32_t emit(const Level &level, uint32_t lo, uint32_t hi, uint32_t limit, cons
         hn::StoreU(squeeze(df, distance, hn::RebindMask(df, mask)), df, distances + n);
         n += uint32_t(hn::CountTrue(du, mask));
     }
-    return n;
+    return HWY_MIN(n, most);
 }
 
 // ---- a tile
@@ -279,7 +280,7 @@ template <int kDk> void tile(const Level &level, const WindowTile &t) {
             continue;
         }
         if (t.search) select_window(level, t.ranks[i], t.limits[i], t.window, &t.lo[i], &t.hi[i]);
-        t.counts[i] = emit<kDk>(level, t.lo[i], t.hi[i], t.limits[i], q, t.dk, list.ids, list.distances);
+        t.counts[i] = emit<kDk>(level, t.lo[i], t.hi[i], t.limits[i], t.window, q, t.dk, list.ids, list.distances);
     }
 }
 
@@ -300,21 +301,21 @@ void select_tile(const Level &level, const WindowTile &t) {
     }
 }
 
-uint32_t select_emit(const Level &level, uint32_t lo, uint32_t hi, uint32_t limit, const float *q, int dk,
-                     uint32_t *ids, float *distances) {
+uint32_t select_emit(const Level &level, uint32_t lo, uint32_t hi, uint32_t limit, uint32_t most, const float *q,
+                     int dk, uint32_t *ids, float *distances) {
     switch (dk) {
     case 1:
-        return emit<1>(level, lo, hi, limit, q, dk, ids, distances);
+        return emit<1>(level, lo, hi, limit, most, q, dk, ids, distances);
     case 2:
-        return emit<2>(level, lo, hi, limit, q, dk, ids, distances);
+        return emit<2>(level, lo, hi, limit, most, q, dk, ids, distances);
     case 3:
-        return emit<3>(level, lo, hi, limit, q, dk, ids, distances);
+        return emit<3>(level, lo, hi, limit, most, q, dk, ids, distances);
     case 4:
-        return emit<4>(level, lo, hi, limit, q, dk, ids, distances);
+        return emit<4>(level, lo, hi, limit, most, q, dk, ids, distances);
     case 8:
-        return emit<8>(level, lo, hi, limit, q, dk, ids, distances);
+        return emit<8>(level, lo, hi, limit, most, q, dk, ids, distances);
     default:
-        return emit<0>(level, lo, hi, limit, q, dk, ids, distances);
+        return emit<0>(level, lo, hi, limit, most, q, dk, ids, distances);
     }
 }
 

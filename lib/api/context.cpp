@@ -17,7 +17,7 @@ using zeta::fail;
 
 constexpr int32_t kMaxThreads = 1024;
 
-const char *const kStageNames[zeta::Stage::count] = {"codes", "sort", "levels", "select", "mean", "attend", "scatter"};
+const char *const kStageNames[zeta::Stage::count] = {"codes", "sort", "levels", "select", "mean", "attend"};
 
 // CPUs this process may run on.
 int32_t cpus() {

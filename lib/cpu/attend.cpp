@@ -24,30 +24,33 @@ ValuesKernel values_kernel(const simd::Kernels &kernels, int32_t dtype) {
 
 // The weighted sum again in float64, for rows whose float32 partial sums left the range although values near FLT_MAX
 // have a mean that does not, for denormal values, and for rows with true NaN or infinities, which come out the same.
+// Channels in groups that fit the stack; slices of a wide local window are weighed once for each group.
 void attend_wide_range(const HeadKeys &keys, const Tensors &t, const Weighed &w, const float *mean_value,
                        WeighWork &work, size_t dv, float *row) {
+    constexpr size_t kGroup = 256;
     const Unit &u = *keys.unit;
-    const auto value = [&](uint32_t j, size_t c) {
-        float x;
-        const void *p = row_pointer(t.v, u.batch, u.key_head, u.k_start + j);
-        widen(*keys.kernels, t.v.dtype, static_cast<const char *>(p) + c * float_size(t.v.dtype), 1, &x);
-        return double(x);
-    };
-    for (size_t c = 0; c < dv; ++c) {
-        double sum = w.has_mean ? double(w.mean_weight) * double(mean_value[c]) : 0.0,
-               weights = w.has_mean ? w.mean_weight : 0.0;
-        for (uint32_t i = 0; i < w.count; ++i) {
-            sum += double(w.weights[i]) * value(w.ids[i], c);
-            weights += w.weights[i];
-        }
-        for (uint32_t b = w.wide.begin; b < w.wide.end; b += kSlice) {
-            const uint32_t n = w.slice(b, work);
+    const size_t bytes = float_size(t.v.dtype);
+    for (size_t begin = 0; begin < dv; begin += kGroup) {
+        const size_t width = std::min(kGroup, dv - begin);
+        double sum[kGroup] = {}, weights = 0;
+        float values[kGroup];
+        const auto add = [&](double weight, const float *x) {
+            for (size_t c = 0; c < width; ++c) sum[c] += weight * double(x[c]);
+            weights += weight;
+        };
+        const auto add_keys = [&](const uint32_t *ids, const float *shares, uint32_t n) {
             for (uint32_t i = 0; i < n; ++i) {
-                sum += double(work.slice_weights[i]) * value(work.slice_ids[i], c);
-                weights += work.slice_weights[i];
+                const void *p = row_pointer(t.v, u.batch, u.key_head, u.k_start + ids[i]);
+                widen(*keys.kernels, t.v.dtype, static_cast<const char *>(p) + begin * bytes, width, values);
+                add(double(shares[i]), values);
             }
-        }
-        row[c] = float(sum / weights); // the weights' sum is 1 but for rounding, which at FLT_MAX would overflow
+        };
+        if (w.has_mean) add(double(w.mean_weight), mean_value + begin);
+        add_keys(w.ids, w.weights, w.count);
+        for (uint32_t b = w.wide.begin; b < w.wide.end; b += kSlice)
+            add_keys(work.slice_ids, work.slice_weights, w.slice(b, work));
+        // The weights' sum is 1 but for rounding, which at FLT_MAX would overflow.
+        for (size_t c = 0; c < width; ++c) row[begin + c] = float(sum[c] / weights);
     }
 }
 
@@ -57,7 +60,7 @@ void ForwardUnit::take(Scratch &scratch, const Executor &executor, const Problem
                        const Unit &unit) {
     k_.take(scratch, t.k, unit.m);
     q_.take(scratch, t.q, unit.n);
-    selection_.take(scratch, executor, p, unit, source_of(p, t.given));
+    selection_.take(scratch, p, unit, source_of(p, t.given));
     mean_.take(scratch, executor, p, t, unit, true);
 }
 

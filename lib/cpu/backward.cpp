@@ -35,11 +35,11 @@ void BackwardWork::take(Scratch &scratch, const Problem &p, Source source) {
 }
 
 void BackwardUnit::take(Scratch &scratch, const Executor &executor, const Problem &p, const Tensors &t,
-                        const Unit &unit) {
+                        const Unit &unit, int threads) {
     const size_t n = size_t(unit.n), m = unit.m, dk = size_t(p.dk), dv = size_t(p.dv);
     k_.take(scratch, t.k, m);
     q_.take(scratch, t.q, n);
-    selection_.take(scratch, executor, p, unit, source_of(p, t.given));
+    selection_.take(scratch, p, unit, source_of(p, t.given));
     history_.take(scratch, executor, p, t, unit, false);
     if (p.mean) mean_.take(scratch, n, p.dk);
     if (p.local > int64_t(kInlineLocal)) wide_ = scratch.take<WidePairs>(n);
@@ -49,9 +49,9 @@ void BackwardUnit::take(Scratch &scratch, const Executor &executor, const Proble
     suffix_ = scratch.take<double>((n / mean_block(dv) + 3) * std::max(dv, dk));
     if (t.grad_v.present() && t.grad_v.dtype != ZETA_F32)
         slice_ = scratch.take<float>(m * std::min(dv, kSliceChannels));
-    if (executor.workers() == 1) return;
+    if (threads == 1) return;
     const size_t list = list_size(p), tiles = std::max<size_t>(2, kChunkPairs / (kTile * list));
-    chunk_tiles_ = tiles * size_t(executor.workers());
+    chunk_tiles_ = std::min(tiles * size_t(threads), n / kTile + Levels::kMaxLevels + 1);
     const size_t slots = chunk_tiles_ * kTile;
     pairs_ = scratch.take<Pairs>(slots);
     uint32_t *ids = scratch.take<uint32_t>(slots * list);
@@ -106,6 +106,7 @@ void BackwardUnit::clear(const Call &c, const Channels &channels) {
             std::fill(keys_ + begin * stride, keys_ + end * stride, 0.0f);
             for (size_t j = begin; j < end; ++j) std::copy_n(k_.data() + j * dk, dk, keys_ + j * stride);
         }
+        if (width == 0) return;
         if (width == channels.stride) { // one run of memory: memset is several times faster than row by row
             std::fill(channels.rows + begin * width, channels.rows + end * width, 0.0f);
             return;
@@ -141,7 +142,7 @@ void BackwardUnit::fetch_gradients(const Call &c, const Selection::Ahead &ahead,
     const size_t stride = simd::slope_stride(size_t(c.p.dk));
     const size_t bytes = std::min<size_t>((channels.end - channels.begin) * sizeof(float), 1024);
     const auto fetch_key = [&](size_t key) {
-        fetch(channels.rows + key * channels.stride, bytes);
+        if (bytes > 0) fetch(channels.rows + key * channels.stride, bytes);
         if (channels.first) fetch(key_grad_ + key * stride, stride * sizeof(double));
     };
     for (uint32_t i = 0; i < ahead.query_count && c.p.causal && c.p.local > 0; ++i)

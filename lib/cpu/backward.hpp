@@ -60,8 +60,10 @@ private:
 
 class BackwardUnit {
 public:
-    void take(Scratch &scratch, const Executor &executor, const Problem &p, const Tensors &t, const Unit &unit);
-    // threads: how many this unit may use; grad_gamma: [heads per key] sums of this unit.
+    // threads: how many a unit may use.
+    void take(Scratch &scratch, const Executor &executor, const Problem &p, const Tensors &t, const Unit &unit,
+              int threads);
+    // grad_gamma: [heads per key] sums of this unit.
     void run(const Executor &executor, Context &context, ProgressMeter &progress, const Problem &p, const Tensors &t,
              const Unit &unit, const Saved &saved, BackwardWork *work, int threads, int worker, double *grad_gamma);
 

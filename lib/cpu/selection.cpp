@@ -10,7 +10,7 @@ void SelectWork::take(Scratch &scratch, const Problem &p, Source source) {
     if (source == Source::exact) exact.take(scratch, uint32_t(p.neighbours), p.dk);
 }
 
-void Selection::take(Scratch &scratch, const Executor &, const Problem &p, const Unit &unit, Source source) {
+void Selection::take(Scratch &scratch, const Problem &p, const Unit &unit, Source source) {
     problem_ = &p;
     source_ = source;
     const uintptr_t begin = scratch.mark();

@@ -28,7 +28,7 @@ struct alignas(Scratch::kAlignment) SelectWork {
 // The neighbours of one unit's queries, a query head at a time.
 class Selection {
 public:
-    void take(Scratch &scratch, const Executor &executor, const Problem &p, const Unit &unit, Source source);
+    void take(Scratch &scratch, const Problem &p, const Unit &unit, Source source);
     // The unit to work on: not larger than the one that take() was given.
     void begin(const Unit &unit);
     void build_keys(const Executor &executor, Context &context, const float *k);
@@ -43,7 +43,6 @@ public:
     // hints_a, hints_b: NULL, or what forward saved for each query row.
     void select(const simd::Kernels &kernels, size_t tile, const uint32_t *hints_a, const uint32_t *hints_b,
                 SelectWork &work) const;
-    const Levels &levels() const { return levels_; }
     // What tile `tile` will read, if that is known beforehand (windows): its query rows, and the keys around them.
     struct Ahead {
         const uint32_t *queries = nullptr, *keys = nullptr;

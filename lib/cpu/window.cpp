@@ -138,8 +138,8 @@ void WindowQueries::select(const simd::Kernels &kernels, const Problem &p, const
         if (hints_a == nullptr)
             kernels.select_window(level, rank_[a.begin + i], limits[i], uint32_t(p.window), &lists.hint_a[i],
                                   &lists.hint_b[i]);
-        const uint32_t found = kernels.select_emit(level, lists.hint_a[i], lists.hint_b[i], limits[i], point, p.dk,
-                                                   work.ids, work.distances);
+        const uint32_t found = kernels.select_emit(level, lists.hint_a[i], lists.hint_b[i], limits[i],
+                                                   uint32_t(p.window), point, p.dk, work.ids, work.distances);
         float kth;
         lists.count[i] = kernels.select_nearest(work.ids, work.distances, found, uint32_t(p.neighbours), &kth);
         std::copy_n(work.ids, lists.count[i], lists.ids_of(i));

@@ -58,7 +58,7 @@ void check_window(const Kernels &kernels, Random &random, const TestLevel &level
     const std::vector<float> point = floats(random, static_cast<size_t>(dk), 30);
     const Array<float> q(point), distances(expected.size(), Place::end, kListPad);
     const Array<uint32_t> ids(expected.size(), Place::end, kListPad);
-    const uint32_t emitted = kernels.select_emit(level.level(), lo, hi, limit, q, dk, ids, distances);
+    const uint32_t emitted = kernels.select_emit(level.level(), lo, hi, limit, window, q, dk, ids, distances);
     REQUIRE(emitted == expected.size());
     std::vector<uint32_t> expected_ids;
     std::vector<float> expected_distances;
@@ -121,7 +121,7 @@ void check_tile(const Kernels &kernels, Random &random, const TestLevel &level, 
             std::vector<uint32_t> expected_ids(stride);
             std::vector<float> expected_distances(stride);
             const uint32_t n =
-                kernels.select_emit(level.level(), expected_lo, expected_hi, limit[i], q + row[i] * width, dk,
+                kernels.select_emit(level.level(), expected_lo, expected_hi, limit[i], window, q + row[i] * width, dk,
                                     expected_ids.data(), expected_distances.data());
             REQUIRE(counts[i] == n);
             CHECK(std::equal(ids + i * stride, ids + i * stride + n, expected_ids.begin()));

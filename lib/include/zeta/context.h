@@ -47,7 +47,7 @@ ZETA_API zeta_status zeta_context_create(zeta_context **context, const zeta_cont
 /* Frees *context and sets it to NULL; NULL or a pointer to NULL is allowed. Not while a call is using it. */
 ZETA_API void zeta_context_destroy(zeta_context **context);
 
-/* Threads a call on this context may use. 0 if context is NULL. */
+/* Threads a call on this context may use: as many as were asked for or the process may run, whichever is less. 0 if context is NULL. */
 ZETA_API int32_t zeta_context_threads(const zeta_context *context);
 
 /* Name of the instruction set in use, a static string; NULL if context is NULL. */
