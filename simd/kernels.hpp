@@ -25,7 +25,8 @@ struct Level {
 };
 
 // A few queries of a level: what they look for, and the lists of their neighbours, `stride` entries apart. [queries]
-// each: ranks, limits, rows of q [., dk], counts of the lists and windows [lo, hi). search: false if lo and hi are given, which may be anything.
+// each: ranks, limits, rows of q [., dk], counts of the lists and windows [lo, hi). search: false if lo and hi are given,
+// which may be anything.
 struct WindowTile {
     uint32_t queries, window;
     bool search;

@@ -10,7 +10,7 @@ using namespace zeta;
 
 namespace {
 
-const float kOne[] = {1, 1, 1, 1}, kOther[] = {1, 1, 1, 2};
+const float kOne[] = {1, 1, 1, 1, 1, 1, 1, 1}, kOther[] = {1, 1, 1, 2, 1, 1, 1, 1}; // for 4 heads and dk 2
 const int64_t kLengths[] = {4, 5}, kOtherLengths[] = {5, 4};
 
 Problem some_problem() {
@@ -32,6 +32,7 @@ Problem some_problem() {
 const std::function<void(Problem &)> kChanges[] = {
     [](Problem &p) { p.batches = 2; },
     [](Problem &p) { p.query_heads = 8; },
+    [](Problem &p) { p.key_heads = 2; },
     [](Problem &p) { p.queries = 8; },
     [](Problem &p) { p.keys = 10; },
     [](Problem &p) { p.dk = 2; },
