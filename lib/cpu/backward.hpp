@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Backward of one unit (spec section 6). Each query gathers: its weights again, its own gradient, and a list of pairs
 // (key, weight, coefficient). Pairs are then added to the keys' rows in query order, so the bits never depend on
-// threads: one thread adds at once, several gather a chunk of pairs, of which each then adds those of its own keys.
+// threads: one thread adds at once; several gather a chunk of pairs and then share the channels of dL/dv (and its keys,
+// where there are more threads than channels), and the keys of dL/dk.
 // A wide local window follows by blocks of keys, and last the mean's share, a reversed cumulative sum over positions.
 // 16-bit value gradients are summed in float32 for a slice of channels at a time, and rounded once.
 #pragma once
