@@ -39,6 +39,22 @@ struct WindowTile {
     uint32_t *counts, *lo, *hi;
 };
 
+// Lists of candidates of which each keeps its `keep` nearest: rows of ids and distances, stride >= the largest found +
+// kListPad apart, a multiple of 16. Rows of the outputs have room for keep + kListPad.
+struct NearestLists {
+    static constexpr size_t kMost = 16; // lists
+    uint32_t lists, keep;
+    const uint32_t *found; // [lists]
+    uint32_t *ids;
+    float *distances;
+    size_t stride;
+    int32_t *columns; // [kMost, stride], working memory, aligned to 64 bytes
+    uint32_t *kept_ids;
+    float *kept_distances;
+    size_t kept_stride;
+    uint32_t *counts; // [lists] min(found, keep)
+};
+
 // Lists of candidates to be weighed: counts, smallest arguments (attend_minimum) and sums [lists]; rows of distances, dots
 // and weights, with room for kListPad more than a list holds.
 struct WeightLists {

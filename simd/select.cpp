@@ -170,10 +170,201 @@ uint32_t select_nearest(uint32_t *ids, float *distances, uint32_t n, uint32_t ke
     return keep_within(ids, distances, n, find_cut(ids, distances, n, keep), kth);
 }
 
+// ---- the nearest of each of a tile's lists -------------------------------------------------------------------------
+
+// The same search for up to 16 lists at once: four by four they are interleaved, so that a vector compares elements of
+// four lists with a cut of each, and no branch depends on one list.
+#if HWY_TARGET != HWY_SCALAR
+
+using I32x4 = hn::CappedTag<int32_t, 4>;
+using F32x4 = hn::CappedTag<float, 4>;
+constexpr size_t kGroup = 4, kGroups = NearestLists::kMost / kGroup;
+constexpr int32_t kNoDistance = 0x7FFFFFFF; // above every order
+
+// Four lists interleaved, `rows` of each, a multiple of the lanes.
+struct Columns {
+    int32_t *at;
+    size_t rows;
+};
+
+// Interleaves lists 4 g .. 4 g + 3 and brackets their orders.
+Columns interleave(const NearestLists &lists, size_t g, int32_t *lo, int32_t *hi) {
+    const I32 di;
+    const F32 df;
+    const size_t lanes = hn::Lanes(di);
+    size_t rows = 0;
+    uint32_t list[kGroup];
+    for (size_t i = 0; i < kGroup; ++i) {
+        list[i] = HWY_MIN(uint32_t(kGroup * g + i), lists.lists - 1);
+        rows = HWY_MAX(rows, lists.found[list[i]]);
+    }
+    rows = (rows + lanes - 1) / lanes * lanes;
+    const Columns columns{lists.columns + kGroup * g * lists.stride, rows};
+    const float *row[kGroup];
+    hn::Vec<I32> least[kGroup], most[kGroup];
+    for (size_t i = 0; i < kGroup; ++i) {
+        row[i] = lists.distances + list[i] * lists.stride;
+        least[i] = hn::Set(di, int32_t(kInfinity));
+        most[i] = hn::Zero(di);
+    }
+    for (size_t r = 0; r < rows; r += lanes) {
+        hn::Vec<I32> order[kGroup];
+        for (size_t i = 0; i < kGroup; ++i) {
+            order[i] = order_of(hn::LoadU(df, row[i] + r));
+            const size_t left = lists.found[list[i]] - HWY_MIN(r, size_t(lists.found[list[i]]));
+            if (left < lanes) {
+                const auto there = hn::FirstN(di, left);
+                least[i] = hn::Min(least[i], hn::IfThenElse(there, order[i], hn::Set(di, int32_t(kInfinity))));
+                most[i] = hn::Max(most[i], hn::IfThenElseZero(there, order[i]));
+                order[i] = hn::IfThenElse(there, order[i], hn::Set(di, kNoDistance));
+            } else {
+                least[i] = hn::Min(least[i], order[i]);
+                most[i] = hn::Max(most[i], order[i]);
+            }
+        }
+        hn::StoreInterleaved4(order[0], order[1], order[2], order[3], di, columns.at + kGroup * r);
+    }
+    for (size_t i = 0; i < kGroup; ++i) {
+        lo[i] = hn::GetLane(hn::MinOfLanes(di, least[i])) - 1;
+        hi[i] = hn::GetLane(hn::MaxOfLanes(di, most[i]));
+    }
+    return columns;
+}
+
+// How many of each list are <= its cut: counts [4].
+HWY_INLINE void count_columns(const Columns &columns, const int32_t *cuts, int32_t *counts) {
+    const I32 di;
+    const I32x4 d4;
+    const size_t lanes = hn::Lanes(di), words = kGroup * columns.rows; // a multiple of four vectors
+    const auto above = hn::Add(hn::LoadDup128(di, cuts), hn::Set(di, 1));
+    auto n0 = hn::Zero(di), n1 = n0; // minus the counts
+    for (size_t i = 0; i < words; i += 2 * lanes) {
+        n0 = hn::Add(n0, hn::VecFromMask(di, hn::Lt(hn::Load(di, columns.at + i), above)));
+        n1 = hn::Add(n1, hn::VecFromMask(di, hn::Lt(hn::Load(di, columns.at + i + lanes), above)));
+    }
+    HWY_ALIGN_MAX int32_t sums[MostLanes(I32())];
+    hn::Store(hn::Add(n0, n1), di, sums);
+    auto sum = hn::Load(d4, sums);
+    for (size_t i = kGroup; i < lanes; i += kGroup) sum = hn::Add(sum, hn::Load(d4, sums + i));
+    hn::Store(hn::Neg(sum), d4, counts);
+}
+
+// Cuts of 16 lists: afterwards `within` keys lie at or below hi and `below` < keep of them below it.
+struct Cuts {
+    HWY_ALIGN_MAX int32_t lo[16], hi[16], below[16], within[16];
+
+    // One step like those of find_cut(). Returns whether some list needs another.
+    bool narrow(const Columns *columns, size_t groups, int32_t keep, bool halve) {
+        const I32x4 d;
+        const F32x4 df;
+        HWY_ALIGN_MAX int32_t cuts[16], counts[16];
+        const auto one = hn::Set(d, 1), wanted = hn::Set(d, keep);
+        for (size_t g = 0; g < groups; ++g) {
+            const auto l = hn::Load(d, lo + kGroup * g), h = hn::Load(d, hi + kGroup * g);
+            const auto b = hn::Load(d, below + kGroup * g), w = hn::Load(d, within + kGroup * g);
+            const auto share = halve ? hn::Set(df, 0.5f)
+                                     : hn::Div(hn::Add(hn::ConvertTo(df, hn::Sub(wanted, b)), hn::Set(df, 0.5f)),
+                                               hn::ConvertTo(df, hn::Add(hn::Sub(w, b), one)));
+            const auto guess = hn::Add(l, hn::ConvertTo(d, hn::Mul(hn::ConvertTo(df, hn::Sub(h, l)), share)));
+            hn::Store(hn::Max(hn::Min(guess, hn::Sub(h, one)), hn::Add(l, one)), d, cuts + kGroup * g);
+        }
+        for (size_t g = 0; g < groups; ++g) count_columns(columns[g], cuts + kGroup * g, counts + kGroup * g);
+        auto more = hn::Zero(d);
+        for (size_t g = 0; g < groups; ++g) {
+            const auto cut = hn::Load(d, cuts + kGroup * g), count = hn::Load(d, counts + kGroup * g);
+            auto l = hn::Load(d, lo + kGroup * g), h = hn::Load(d, hi + kGroup * g);
+            auto b = hn::Load(d, below + kGroup * g), w = hn::Load(d, within + kGroup * g);
+            // A finished list has no room between lo and hi, or enough at hi: its cut changes nothing.
+            const auto open = hn::And(hn::Gt(hn::Sub(h, l), one), hn::Gt(w, wanted));
+            const auto reached = hn::Gt(wanted, count); // not
+            const auto raise = hn::And(open, reached), lower = hn::AndNot(reached, open);
+            l = hn::IfThenElse(raise, cut, l);
+            b = hn::IfThenElse(raise, count, b);
+            h = hn::IfThenElse(lower, cut, h);
+            w = hn::IfThenElse(lower, count, w);
+            hn::Store(l, d, lo + kGroup * g);
+            hn::Store(b, d, below + kGroup * g);
+            hn::Store(h, d, hi + kGroup * g);
+            hn::Store(w, d, within + kGroup * g);
+            more = hn::Or(more, hn::VecFromMask(d, hn::And(hn::Gt(hn::Sub(h, l), one), hn::Gt(w, wanted))));
+        }
+        return !hn::AllTrue(d, hn::Eq(more, hn::Zero(d)));
+    }
+};
+
+// What is kept, in order, to the output.
+void emit_within(const NearestLists &lists, uint32_t i, Cut cut) {
+    const U32 du;
+    const I32 di;
+    const F32 df;
+    const size_t lanes = hn::Lanes(du);
+    const uint32_t *ids = lists.ids + i * lists.stride, n = lists.found[i];
+    const float *distances = lists.distances + i * lists.stride;
+    uint32_t *kept_ids = lists.kept_ids + i * lists.kept_stride;
+    float *kept_distances = lists.kept_distances + i * lists.kept_stride;
+    const auto order = hn::Set(di, int32_t(cut.order));
+    const auto first = hn::Set(du, cut.first);
+    for (uint32_t j = 0; j < n; j += uint32_t(lanes)) {
+        const auto id = hn::LoadU(du, ids + j);
+        const auto distance = hn::LoadU(df, distances + j);
+        const auto here = order_of(distance);
+        const auto tied = hn::RebindMask(du, hn::Eq(here, order));
+        auto mask = hn::Or(hn::RebindMask(du, hn::Lt(here, order)), hn::AndNot(hn::Lt(id, first), tied));
+        if (n - j < lanes) mask = hn::And(mask, hn::FirstN(du, n - j));
+        hn::StoreU(squeeze(du, id, mask), du, kept_ids);
+        hn::StoreU(squeeze(df, distance, hn::RebindMask(df, mask)), df, kept_distances);
+        const size_t count = hn::CountTrue(du, mask);
+        kept_ids += count;
+        kept_distances += count;
+    }
+}
+
+void select_nearest_lists(const NearestLists &lists) {
+    if (lists.lists == 0) return;
+    const int32_t keep = int32_t(lists.keep);
+    const size_t groups = (lists.lists + kGroup - 1) / kGroup;
+    Columns columns[kGroups];
+    Cuts cuts;
+    for (size_t g = 0; g < groups; ++g) columns[g] = interleave(lists, g, cuts.lo + kGroup * g, cuts.hi + kGroup * g);
+    for (uint32_t i = 0; i < kGroup * groups; ++i) {
+        cuts.below[i] = 0;
+        cuts.within[i] = int32_t(lists.found[HWY_MIN(i, lists.lists - 1)]);
+    }
+    for (int step = 0; cuts.narrow(columns, groups, keep, step % 3 == 2); ++step) {
+    }
+    for (uint32_t i = 0; i < lists.lists; ++i) {
+        const uint32_t found = lists.found[i], within = uint32_t(cuts.within[i]);
+        lists.counts[i] = HWY_MIN(found, lists.keep);
+        Cut cut{uint32_t(cuts.hi[i]), 0};
+        if (found > lists.keep && within != lists.keep)
+            cut.first = cut_ties(lists.ids + i * lists.stride, lists.distances + i * lists.stride, found, cut.order,
+                                 lists.keep - uint32_t(cuts.below[i]));
+        emit_within(lists, i, cut);
+    }
+}
+
+#else
+
+void select_nearest_lists(const NearestLists &lists) {
+    for (uint32_t i = 0; i < lists.lists; ++i) {
+        float kth;
+        uint32_t *ids = lists.ids + i * lists.stride;
+        float *distances = lists.distances + i * lists.stride;
+        lists.counts[i] = select_nearest(ids, distances, lists.found[i], lists.keep, &kth);
+        for (uint32_t j = 0; j < lists.counts[i]; ++j) {
+            lists.kept_ids[i * lists.kept_stride + j] = ids[j];
+            lists.kept_distances[i * lists.kept_stride + j] = distances[j];
+        }
+    }
+}
+
+#endif
+
 } // namespace
 
 void select_fill(Kernels &kernels) {
     kernels.select_nearest = select_nearest;
+    kernels.select_nearest_lists = select_nearest_lists;
 }
 
 } // namespace zeta::simd::HWY_NAMESPACE

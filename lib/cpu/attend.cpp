@@ -83,76 +83,113 @@ void ForwardUnit::head(const Executor &executor, Context &context, ProgressMeter
     selection_.use_given(t.given, head);
     mean_.build_values(executor, context, p, t, unit, head);
     const HeadKeys keys{&executor.kernels(), &p, &unit, q_.data(), k_.data(), mean_.key(), p.gamma_of(head)};
-    uint32_t *save_a = saved.row(saved.a, p, unit.batch, head, unit.q_start);
-    uint32_t *save_b = saved.row(saved.b, p, unit.batch, head, unit.q_start);
+    const HeadRun run{executor,
+                      keys,
+                      t,
+                      head,
+                      saved.row(saved.a, p, unit.batch, head, unit.q_start),
+                      saved.row(saved.b, p, unit.batch, head, unit.q_start)};
     StageTimer timer(context, Stage::attend);
     executor.parallel_for(selection_.tiles(), 32, [&](size_t begin, size_t end, int worker) {
         AttendWork &mine = work[worker];
-        for (size_t tile = begin; tile < end; ++tile) {
-            selection_.select(executor.kernels(), tile, nullptr, nullptr, mine.select);
-            Lists &lists = mine.select.lists;
-            const Selection::Ahead ahead = tile + 1 < end ? selection_.ahead(tile + 1) : Selection::Ahead();
-            if (t.neighbours.present())
-                for (uint32_t i = 0; i < lists.queries; ++i) emit_neighbours(keys, t, head, lists, i);
-            weigh_tile(keys, lists, mine.weighed, mine.weigh);
-            for (uint32_t i = 0; i < lists.queries; ++i) {
-                fetch_ahead(keys, t, head, ahead, i);
-                if (save_a != nullptr) {
-                    save_a[lists.query[i]] = lists.hint_a[i];
-                    save_b[lists.query[i]] = lists.hint_b[i];
-                }
-                attend(executor, keys, t, head, i, worker, mine);
-            }
-        }
+        if (selection_.needs_early()) selection_.select(executor.kernels(), begin, nullptr, nullptr, mine.select);
+        for (size_t at = begin; at < end; ++at) tile(run, at, at + 1 < end, worker, mine);
         progress.advance((end - begin) * kTile);
     });
 }
 
-// A sixteenth of the rows that the next tile will read: without this every row is a cache miss waited for.
-void ForwardUnit::fetch_ahead(const HeadKeys &keys, const Tensors &t, int64_t head, const Selection::Ahead &ahead,
-                              uint32_t part) const {
-    const Unit &u = *keys.unit;
-    const size_t dk = size_t(keys.problem->dk), point = dk * sizeof(float);
-    const size_t value = std::min<size_t>(size_t(keys.problem->dv) * float_size(t.v.dtype), 1024);
-    const size_t out = std::min<size_t>(size_t(keys.problem->dv) * float_size(t.out.dtype), 1024);
-    if (part < ahead.query_count) {
-        const uint32_t query = ahead.queries[part];
-        fetch(keys.q + query * dk, point);
-        if (keys.mean_key != nullptr && keys.problem->causal) fetch(keys.mean_key + query * dk, point);
-        if (keys.problem->causal) fetch(keys.k + size_t(position_of(u, query)) * dk, point);
-        fetch(row_pointer(t.out, u.batch, head, u.q_start + query), out);
-        if (const float *mean = mean_.waiting(*keys.problem, query))
-            fetch(mean, size_t(keys.problem->dv) * sizeof *mean);
-        if (keys.problem->local > 0)
-            fetch(row_pointer(t.v, u.batch, u.key_head, u.k_start + position_of(u, query)), value);
+// One tile; `more`: the next one follows on this thread, and what it reads is fetched meanwhile.
+void ForwardUnit::tile(const HeadRun &run, size_t at, bool more, int worker, AttendWork &work) const {
+    const simd::Kernels &kernels = run.executor.kernels();
+    const bool early = selection_.needs_early();
+    Lists &lists = work.current;
+    if (early) std::swap(work.select.lists, lists);
+    if (!early || more) selection_.select(kernels, early ? at + 1 : at, nullptr, nullptr, work.select);
+    if (!early) std::swap(work.select.lists, lists);
+    Selection::Ahead ahead; // of the next tile, or of the one after it if the next was selected already
+    if (more) ahead = selection_.ahead(early ? at + 2 : at + 1);
+    if (run.t.neighbours.present())
+        for (uint32_t i = 0; i < lists.queries; ++i) emit_neighbours(run, lists, i);
+    weigh_tile(run.keys, lists, work.weighed, work.weigh);
+    for (uint32_t i = 0; i < lists.queries; ++i) {
+        if (!early) {
+            fetch_part(run, ahead, i);
+        } else if (more) {
+            if (i < ahead.query_count) fetch_point(run, ahead.queries[i]);
+            fetch_list(run, work.select.lists, i);
+        }
+        if (run.save_a != nullptr) {
+            run.save_a[lists.query[i]] = lists.hint_a[i];
+            run.save_b[lists.query[i]] = lists.hint_b[i];
+        }
+        attend(run, lists.query[i], work.weighed[i], worker, work);
     }
-    const uint32_t share = (ahead.key_count + kTile - 1) / kTile;
-    for (uint32_t i = part * share; i < std::min((part + 1) * share, ahead.key_count); ++i)
-        fetch(row_pointer(t.v, u.batch, u.key_head, u.k_start + ahead.keys[i]), value);
 }
 
-void ForwardUnit::emit_neighbours(const HeadKeys &keys, const Tensors &t, int64_t head, const Lists &lists,
-                                  uint32_t slot) const {
-    const Unit &u = *keys.unit;
-    int32_t *out = t.neighbours.row<int32_t>(u.batch, head, u.q_start + lists.query[slot]);
+// A sixteenth of the rows that the next tile will read: without this every row is a cache miss waited for.
+void ForwardUnit::fetch_part(const HeadRun &run, const Selection::Ahead &ahead, uint32_t part) const {
+    if (part < ahead.query_count) fetch_query(run, ahead.queries[part]);
+    const uint32_t share = (ahead.key_count + kTile - 1) / kTile, begin = std::min(part * share, ahead.key_count);
+    fetch_values(run, ahead.keys + begin, std::min(share, ahead.key_count - begin));
+}
+
+// The same for a query whose keys are known.
+void ForwardUnit::fetch_list(const HeadRun &run, const Lists &lists, uint32_t slot) const {
+    if (slot >= lists.queries) return;
+    fetch_query(run, lists.query[slot]);
+    fetch_values(run, lists.ids_of(slot), lists.count[slot]);
+}
+
+void ForwardUnit::fetch_point(const HeadRun &run, uint32_t query) const {
+    const size_t dk = size_t(run.keys.problem->dk);
+    fetch(run.keys.q + query * dk, dk * sizeof(float));
+}
+
+void ForwardUnit::fetch_query(const HeadRun &run, uint32_t query) const {
+    const Problem &p = *run.keys.problem;
+    const Unit &u = *run.keys.unit;
+    const size_t dk = size_t(p.dk), point = dk * sizeof(float);
+    fetch_point(run, query);
+    if (p.causal) {
+        if (run.keys.mean_key != nullptr) fetch(run.keys.mean_key + query * dk, point);
+        const int64_t position = position_of(u, query);
+        fetch(run.keys.k + size_t(position) * dk, point);
+        if (p.local > 0) fetch_row(run.t.v, u.batch, u.key_head, u.k_start + position);
+    }
+    fetch_row(run.t.out, u.batch, run.head, u.q_start + query);
+    if (const float *mean = mean_.waiting(p, query)) fetch(mean, size_t(p.dv) * sizeof *mean);
+}
+
+void ForwardUnit::fetch_values(const HeadRun &run, const uint32_t *ids, uint32_t n) const {
+    const Unit &u = *run.keys.unit;
+    const View &v = run.t.v;
+    const char *rows = static_cast<const char *>(row_pointer(v, u.batch, u.key_head, u.k_start));
+    const size_t stride = size_t(v.row_stride) * float_size(v.dtype);
+    const size_t bytes = std::min<size_t>(size_t(v.channels) * float_size(v.dtype), 1024);
+    for (uint32_t i = 0; i < n; ++i) fetch(rows + size_t(ids[i]) * stride, bytes);
+}
+
+void ForwardUnit::emit_neighbours(const HeadRun &run, const Lists &lists, uint32_t slot) const {
+    const Unit &u = *run.keys.unit;
+    int32_t *out = run.t.neighbours.row<int32_t>(u.batch, run.head, u.q_start + lists.query[slot]);
     const uint32_t *ids = lists.ids_of(slot);
     for (uint32_t i = 0; i < lists.count[slot]; ++i) out[i] = int32_t(ids[i] + u.k_start);
     std::sort(out, out + lists.count[slot]);
-    std::fill(out + lists.count[slot], out + keys.problem->neighbours, -1);
+    std::fill(out + lists.count[slot], out + run.keys.problem->neighbours, -1);
 }
 
-void ForwardUnit::attend(const Executor &executor, const HeadKeys &keys, const Tensors &t, int64_t head, uint32_t slot,
-                         int worker, AttendWork &work) const {
+void ForwardUnit::attend(const HeadRun &run, uint32_t query, const Weighed &w, int worker, AttendWork &work) const {
+    const HeadKeys &keys = run.keys;
+    const Tensors &t = run.t;
     const Unit &u = *keys.unit;
     const size_t dv = size_t(keys.problem->dv);
-    const uint32_t query = work.select.lists.query[slot];
-    const Weighed &w = work.weighed[slot];
-    if (t.normaliser.present()) *t.normaliser.row<float>(u.batch, head, u.q_start + query) = w.normaliser;
-    void *out = row_pointer_out(t.out, u.batch, head, u.q_start + query);
+    if (t.normaliser.present()) *t.normaliser.row<float>(u.batch, run.head, u.q_start + query) = w.normaliser;
+    void *out = row_pointer_out(t.out, u.batch, run.head, u.q_start + query);
     const bool in_place = t.out.dtype == ZETA_F32;
     float *row = in_place ? static_cast<float *>(out) : work.row;
     const float *mean = nullptr;
-    if (!w.empty && w.has_mean) mean = mean_.value(executor, *keys.problem, t, u, head, query, worker, work.mean);
+    if (!w.empty && w.has_mean)
+        mean = mean_.value(run.executor, *keys.problem, t, u, run.head, query, worker, work.mean);
     float *kept = mean == row ? work.mean : nullptr; // row is written over
     const ValuesKernel values = values_kernel(*keys.kernels, t.v.dtype);
     const void *v = row_pointer(t.v, u.batch, u.key_head, u.k_start);

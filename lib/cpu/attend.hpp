@@ -12,12 +12,14 @@ namespace zeta::cpu {
 // Per thread, on cache lines of its own.
 struct alignas(Scratch::kAlignment) AttendWork {
     SelectWork select;
+    Lists current; // of the tile in hand, where select.lists are those of the next one
     WeighWork weigh;
     Weighed weighed[kTile];
     float *row = nullptr, *mean = nullptr; // [dv]
 
     void take(Scratch &scratch, const Problem &p, Source source) {
         select.take(scratch, p, source);
+        current.take(scratch, list_room(p));
         weigh.take(scratch, p, kTile);
         row = scratch.take<float>(size_t(p.dv));
         mean = scratch.take<float>(size_t(p.dv));
@@ -33,6 +35,15 @@ struct Saved {
     }
 };
 
+// One query head at work.
+struct HeadRun {
+    const Executor &executor;
+    const HeadKeys &keys;
+    const Tensors &t;
+    int64_t head;
+    uint32_t *save_a, *save_b; // [n] or NULL
+};
+
 // Memory and stages of one unit in flight.
 class ForwardUnit {
 public:
@@ -43,11 +54,14 @@ public:
 private:
     void head(const Executor &executor, Context &context, ProgressMeter &progress, const Problem &p, const Tensors &t,
               const Unit &unit, int64_t head, const Saved &saved, AttendWork *work);
-    void fetch_ahead(const HeadKeys &keys, const Tensors &t, int64_t head, const Selection::Ahead &ahead,
-                     uint32_t part) const;
-    void emit_neighbours(const HeadKeys &keys, const Tensors &t, int64_t head, const Lists &lists, uint32_t slot) const;
-    void attend(const Executor &executor, const HeadKeys &keys, const Tensors &t, int64_t head, uint32_t slot,
-                int worker, AttendWork &work) const;
+    void tile(const HeadRun &run, size_t at, bool more, int worker, AttendWork &work) const;
+    void fetch_list(const HeadRun &run, const Lists &lists, uint32_t slot) const;
+    void fetch_point(const HeadRun &run, uint32_t query) const;
+    void fetch_query(const HeadRun &run, uint32_t query) const;
+    void fetch_values(const HeadRun &run, const uint32_t *ids, uint32_t n) const;
+    void fetch_part(const HeadRun &run, const Selection::Ahead &ahead, uint32_t part) const;
+    void emit_neighbours(const HeadRun &run, const Lists &lists, uint32_t slot) const;
+    void attend(const HeadRun &run, uint32_t query, const Weighed &w, int worker, AttendWork &work) const;
 
     Rows k_, q_;
     Selection selection_;

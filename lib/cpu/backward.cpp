@@ -23,6 +23,7 @@ void BackwardWork::take(Scratch &scratch, const Problem &p, Source source) {
     const size_t list =
         std::max<size_t>(list_size(p) + 1, p.local > int64_t(kInlineLocal) ? kSlice : 0) + simd::kListPad;
     select.take(scratch, p, source);
+    current.take(scratch, list_room(p));
     weigh.take(scratch, p, kTile);
     g = scratch.take<float>(size_t(p.dv));
     reference = scratch.take<float>(size_t(p.dv));
@@ -150,6 +151,67 @@ void BackwardUnit::fetch_gradients(const Call &c, const Selection::Ahead &ahead,
     for (uint32_t i = 0; i < ahead.key_count; ++i) fetch_key(ahead.keys[i]);
 }
 
+// The same neighbours as forward's, into work.select.lists.
+void BackwardUnit::select(const Call &c, int64_t head, size_t tile, BackwardWork &work) {
+    const uint32_t *a = c.saved.row(c.saved.a, c.p, c.unit.batch, head, c.unit.q_start);
+    const uint32_t *b = c.saved.row(c.saved.b, c.p, c.unit.batch, head, c.unit.q_start);
+    selection_.select(c.executor.kernels(), tile, a, b, work.select);
+}
+
+// Weights, gradients of the tile's own and pairs: use(slot, pairs). `more`: the next tile follows on this thread, and
+// what it reads is fetched meanwhile.
+template <class Use>
+void BackwardUnit::gather_tile(const Call &c, const HeadKeys &keys, int64_t head, const Channels &channels, size_t tile,
+                               bool more, BackwardWork &work, Use use) {
+    const bool early = selection_.needs_early();
+    if (early) std::swap(work.select.lists, work.current);
+    if (!early || more) select(c, head, early ? tile + 1 : tile, work);
+    if (!early) std::swap(work.select.lists, work.current);
+    if (!early) fetch_ahead(c, keys, head, selection_.ahead(tile + 1));
+    weigh_tile(keys, work.current, work.weighed, work.weigh);
+    double gamma = 0;
+    for (uint32_t s = 0; s < kTile; ++s) {
+        if (early && more) fetch_ahead(c, keys, head, Selection::ahead(work.select.lists, s));
+        if (s < work.current.queries) use(s, gather(c, keys, head, s, channels, work, gamma));
+    }
+    if (channels.first) gamma_[tile] = gamma;
+}
+
+// One thread alone: a tile's values first, then its gradients, since the rows of both together leave L1.
+void BackwardUnit::add_tile(const Call &c, const HeadKeys &keys, int64_t head, const Channels &channels, size_t tile,
+                            bool more, BackwardWork &work, const Pairs *pairs) {
+    const bool early = selection_.needs_early();
+    if (!early) fetch_gradients(c, selection_.ahead(tile + 1), channels);
+    for (uint32_t s = 0; s < kTile; ++s) {
+        if (early && more) fetch_gradients(c, Selection::ahead(work.select.lists, s), channels);
+        if (s >= work.current.queries) continue;
+        const float *g = gradient_row(*keys.kernels, c.t, c.unit, head, pairs[s].query, size_t(c.p.dv), work.g);
+        scatter_values(keys, channels, g, pairs[s]);
+        if (channels.first) scatter_keys(c, keys, pairs[s]);
+    }
+}
+
+// Several threads: the pairs of tiles start, start + 1, ... are kept.
+void BackwardUnit::gather_chunk(const Call &c, const HeadKeys &keys, int64_t head, const Channels &channels,
+                                size_t start, size_t count) {
+    const bool early = selection_.needs_early();
+    c.executor.parallel_for(count, early ? 8 : 2, [&](size_t begin, size_t end, int worker) {
+        BackwardWork &work = c.work[worker];
+        if (early) select(c, head, start + begin, work);
+        for (size_t i = begin; i < end; ++i) {
+            for (uint32_t s = 0; s < kTile; ++s) pairs_[i * kTile + s].count = 0;
+            gather_tile(c, keys, head, channels, start + i, i + 1 < end, work, [&](uint32_t s, const Pairs &from) {
+                Pairs &to = pairs_[i * kTile + s];
+                to.query = from.query;
+                to.count = from.count;
+                std::copy_n(from.ids, from.count, to.ids);
+                std::copy_n(from.weights, from.count, to.weights);
+                if (channels.first) std::copy_n(from.coefficients, from.count, to.coefficients);
+            });
+        }
+    });
+}
+
 void BackwardUnit::head(const Call &c, int64_t head, const Channels &channels) {
     q_.load(c.executor, c.t.q, c.unit.batch, head, c.unit.q_start, c.unit.n);
     selection_.build_queries(c.executor, c.context, c.unit, q_.data());
@@ -159,45 +221,20 @@ void BackwardUnit::head(const Call &c, int64_t head, const Channels &channels) {
         prepare_mean_products(c, head);
     }
     const HeadKeys keys{&c.executor.kernels(), &c.p, &c.unit, q_.data(), k_.data(), history_.key(), c.p.gamma_of(head)};
-    const uint32_t *hints_a = c.saved.row(c.saved.a, c.p, c.unit.batch, head, c.unit.q_start);
-    const uint32_t *hints_b = c.saved.row(c.saved.b, c.p, c.unit.batch, head, c.unit.q_start);
     const size_t tiles = selection_.tiles(), chunk = c.threads > 1 ? chunk_tiles_ : 1;
-    const auto gather_tile = [&](size_t tile, BackwardWork &work, auto &&use) {
-        selection_.select(c.executor.kernels(), tile, hints_a, hints_b, work.select);
-        fetch_ahead(c, keys, head, selection_.ahead(tile + 1));
-        weigh_tile(keys, work.select.lists, work.weighed, work.weigh);
-        double gamma = 0;
-        for (uint32_t s = 0; s < work.select.lists.queries; ++s)
-            use(s, gather(c, keys, head, s, channels, work, gamma));
-        if (channels.first) gamma_[tile] = gamma;
-    };
     StageTimer timer(c.context, Stage::attend);
+    if (c.threads == 1 && selection_.needs_early() && tiles > 0) select(c, head, 0, c.work[c.worker]);
     for (size_t start = 0; start < tiles; start += chunk) {
         const size_t count = std::min(chunk, tiles - start);
-        if (c.threads == 1) { // a tile's values first, then its gradients: the rows of both together leave L1
+        if (c.threads == 1) {
             BackwardWork &work = c.work[c.worker];
             Pairs pairs[kTile];
-            gather_tile(start, work, [&](uint32_t s, const Pairs &from) { pairs[s] = from; });
-            fetch_gradients(c, selection_.ahead(start + 1), channels);
-            for (uint32_t s = 0; s < work.select.lists.queries; ++s) {
-                const float *g = gradient_row(*keys.kernels, c.t, c.unit, head, pairs[s].query, size_t(c.p.dv), work.g);
-                scatter_values(keys, channels, g, pairs[s]);
-                if (channels.first) scatter_keys(c, keys, pairs[s]);
-            }
+            const bool more = start + 1 < tiles;
+            gather_tile(c, keys, head, channels, start, more, work,
+                        [&](uint32_t s, const Pairs &from) { pairs[s] = from; });
+            add_tile(c, keys, head, channels, start, more, work, pairs);
         } else {
-            c.executor.parallel_for(count, 2, [&](size_t begin, size_t end, int worker) {
-                for (size_t i = begin; i < end; ++i) {
-                    for (uint32_t s = 0; s < kTile; ++s) pairs_[i * kTile + s].count = 0;
-                    gather_tile(start + i, c.work[worker], [&](uint32_t s, const Pairs &from) {
-                        Pairs &to = pairs_[i * kTile + s];
-                        to.query = from.query;
-                        to.count = from.count;
-                        std::copy_n(from.ids, from.count, to.ids);
-                        std::copy_n(from.weights, from.count, to.weights);
-                        if (channels.first) std::copy_n(from.coefficients, from.count, to.coefficients);
-                    });
-                }
-            });
+            gather_chunk(c, keys, head, channels, start, count);
             c.executor.parallel_for(size_t(c.threads), 1, [&](size_t begin, size_t end, int worker) {
                 for (size_t shard = begin; shard < end; ++shard)
                     scatter_tiles(c, keys, head, channels, start, count, uint32_t(shard), c.work[worker]);

@@ -14,6 +14,7 @@ namespace zeta::cpu {
 // Per thread, on cache lines of its own.
 struct alignas(Scratch::kAlignment) BackwardWork {
     SelectWork select;
+    Lists current; // of the tile in hand, where select.lists are those of the next one
     WeighWork weigh;
     Weighed weighed[kTile];
     float *g = nullptr, *reference = nullptr; // [dv]
@@ -80,6 +81,14 @@ private:
     void head(const Call &c, int64_t head, const Channels &channels);
     void fetch_ahead(const Call &c, const HeadKeys &keys, int64_t head, const Selection::Ahead &ahead);
     void prepare_mean_products(const Call &c, int64_t head);
+    void select(const Call &c, int64_t head, size_t tile, BackwardWork &work);
+    template <class Use>
+    void gather_tile(const Call &c, const HeadKeys &keys, int64_t head, const Channels &channels, size_t tile,
+                     bool more, BackwardWork &work, Use use);
+    void add_tile(const Call &c, const HeadKeys &keys, int64_t head, const Channels &channels, size_t tile, bool more,
+                  BackwardWork &work, const Pairs *pairs);
+    void gather_chunk(const Call &c, const HeadKeys &keys, int64_t head, const Channels &channels, size_t start,
+                      size_t count);
     Pairs gather(const Call &c, const HeadKeys &keys, int64_t head, uint32_t slot, const Channels &channels,
                  BackwardWork &work, double &gamma);
     double slopes(const Call &c, const HeadKeys &keys, int64_t head, const Weighed &w, uint32_t query,

@@ -8,7 +8,7 @@ namespace zeta::cpu {
 
 Pairs BackwardUnit::gather(const Call &c, const HeadKeys &keys, int64_t head, uint32_t slot, const Channels &channels,
                            BackwardWork &work, double &gamma) {
-    const uint32_t query = work.select.lists.query[slot];
+    const uint32_t query = work.current.query[slot];
     const Weighed &w = work.weighed[slot];
     float *coefficients = work.coefficients + slot * work.stride;
     if (c.p.mean) mean_.weight(query) = w.empty ? 0.0 : double(w.mean_weight);
@@ -104,6 +104,7 @@ void BackwardUnit::scatter_tiles(const Call &c, const HeadKeys &keys, int64_t he
     constexpr size_t kLine = 16; // channels of a cache line
     const simd::Kernels &kernels = *keys.kernels;
     const uint32_t threads = uint32_t(c.threads);
+    const bool early = selection_.needs_early();
     const size_t lines = (channels.end - channels.begin + kLine - 1) / kLine;
     const uint32_t columns = uint32_t(std::min<size_t>(threads, std::max<size_t>(lines, 1)));
     const uint32_t groups = threads / columns, column = shard % columns, group = shard / columns;
@@ -114,13 +115,14 @@ void BackwardUnit::scatter_tiles(const Call &c, const HeadKeys &keys, int64_t he
                          channels.first};
     for (size_t tile = 0; tile < count; ++tile) {
         const Selection::Ahead ahead = selection_.ahead(start + tile + 1);
-        fetch_gradients(c, ahead, share);
+        if (!early) fetch_gradients(c, ahead, share);
         for (uint32_t i = 0; i < ahead.query_count; ++i) {
             const void *g = row_pointer(c.t.grad_out, c.unit.batch, head, c.unit.q_start + ahead.queries[i]);
             fetch(static_cast<const char *>(g) + share.begin * bytes, (share.end - share.begin) * bytes);
         }
         for (size_t i = tile * kTile; i < (tile + 1) * kTile; ++i) {
-            const Pairs &all = pairs_[i];
+            const Pairs &all = pairs_[i], &next = pairs_[std::min(i + kTile, count * kTile - 1)];
+            if (early) fetch_gradients(c, {&next.query, next.ids, 1, next.count}, share);
             if (all.count == 0) continue;
             if (group < groups && share.end > share.begin) {
                 const float *g = gradient_row(kernels, c.t, c.unit, head, all.query, size_t(c.p.dv), work.g);

@@ -5,7 +5,7 @@
 namespace zeta::cpu {
 
 void SelectWork::take(Scratch &scratch, const Problem &p, Source source) {
-    lists.take(scratch, uint32_t(p.neighbours) + 64);
+    lists.take(scratch, list_room(p));
     if (source == Source::window) window.take(scratch, p);
     if (source == Source::exact) exact.take(scratch, uint32_t(p.neighbours), p.dk);
 }
@@ -95,6 +95,7 @@ Selection::Ahead Selection::ahead(size_t tile) const {
     Ahead ahead;
     if (source_ != Source::window || tile >= window_.tiles()) return ahead;
     ahead.query_count = window_.queries(tile, &ahead.queries);
+    if (problem_->reranked()) return ahead; // which of the keys around them is not known
     const WindowQueries::Span span = window_.span(tile);
     const simd::Level &level = levels_.level(span.level);
     const uint32_t margin = uint32_t(problem_->neighbours) * 5 / 4; // of keys of which half may be searched

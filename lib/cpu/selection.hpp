@@ -16,6 +16,11 @@ inline Source source_of(const Problem &p, const View &given) {
     return given.present() ? Source::given : p.exact ? Source::exact : Source::window;
 }
 
+// Entries of a list of neighbours with inline local positions and the mean (weigh.hpp) behind them.
+inline uint32_t list_room(const Problem &p) {
+    return uint32_t(p.neighbours) + 64;
+}
+
 // Per thread, on cache lines of its own.
 struct alignas(Scratch::kAlignment) SelectWork {
     Lists lists;
@@ -49,6 +54,13 @@ public:
         uint32_t query_count = 0, key_count = 0;
     };
     Ahead ahead(size_t tile) const;
+    // The same of one query of a tile that was selected.
+    static Ahead ahead(const Lists &lists, uint32_t slot) {
+        if (slot >= lists.queries) return {};
+        return {lists.query + slot, lists.ids_of(slot), 1, lists.count[slot]};
+    }
+    // Whether the keys are not known, so that the tile had better be selected early.
+    bool needs_early() const { return source_ != Source::window || problem_->reranked(); }
 
 private:
     void lay_out(Scratch &scratch, const Unit &unit);

@@ -133,17 +133,20 @@ void WindowQueries::select(const simd::Kernels &kernels, const Problem &p, const
                                     lists.hint_a, lists.hint_b});
         return;
     }
-    for (uint32_t i = 0; i < a.count; ++i) {
+    uint32_t found[kTile];
+    for (uint32_t i = 0, slot = 0; i < a.count; ++i) {
         const float *point = q + size_t(lists.query[i]) * size_t(p.dk);
         if (hints_a == nullptr)
             kernels.select_window(level, rank_[a.begin + i], limits[i], uint32_t(p.window), &lists.hint_a[i],
                                   &lists.hint_b[i]);
-        const uint32_t found = kernels.select_emit(level, lists.hint_a[i], lists.hint_b[i], limits[i],
-                                                   uint32_t(p.window), point, p.dk, work.ids, work.distances);
-        float kth;
-        lists.count[i] = kernels.select_nearest(work.ids, work.distances, found, uint32_t(p.neighbours), &kth);
-        std::copy_n(work.ids, lists.count[i], lists.ids_of(i));
-        std::copy_n(work.distances, lists.count[i], lists.distances_of(i));
+        found[slot] = kernels.select_emit(level, lists.hint_a[i], lists.hint_b[i], limits[i], uint32_t(p.window), point,
+                                          p.dk, work.ids + slot * work.stride, work.distances + slot * work.stride);
+        if (++slot < work.lists && i + 1 < a.count) continue;
+        const uint32_t from = i + 1 - slot;
+        kernels.select_nearest_lists({slot, uint32_t(p.neighbours), found, work.ids, work.distances, work.stride,
+                                      work.columns, lists.ids_of(from), lists.distances_of(from), lists.stride,
+                                      lists.count + from});
+        slot = 0;
     }
 }
 

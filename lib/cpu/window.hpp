@@ -9,15 +9,21 @@
 
 namespace zeta::cpu {
 
-// Per thread: the candidates of one query before re-ranking.
+// Per thread: the candidates of a few queries before re-ranking, of one where W is large.
 struct WindowWork {
-    uint32_t *ids = nullptr;
+    uint32_t *ids = nullptr, lists = 0;
     float *distances = nullptr;
+    int32_t *columns = nullptr;
+    size_t stride = 0;
 
     void take(Scratch &scratch, const Problem &p) {
+        constexpr int32_t kLarge = 1024;
         if (!p.reranked()) return;
-        ids = scratch.take<uint32_t>(size_t(p.window) + 2 * simd::kListPad);
-        distances = scratch.take<float>(size_t(p.window) + 2 * simd::kListPad);
+        lists = p.window <= kLarge ? kTile : 1;
+        stride = (size_t(p.window) + 63) / 64 * 64 + 2 * simd::kListPad;
+        ids = scratch.take<uint32_t>(lists * stride);
+        distances = scratch.take<float>(lists * stride);
+        columns = scratch.take<int32_t>(simd::NearestLists::kMost * stride);
     }
 };
 

@@ -194,6 +194,40 @@ void check_nearest(const Kernels &kernels, Random &random, size_t n, size_t keep
     CHECK(distances.intact());
 }
 
+// Lists of different lengths, some shorter than `keep`, each as select_nearest() leaves it.
+void check_nearest_lists(const Kernels &kernels, Random &random, uint32_t lists, size_t most, uint32_t keep) {
+    const size_t stride = (most + 63) / 64 * 64 + kListPad, kept_stride = keep + kListPad;
+    std::vector<uint32_t> ids(lists * stride, 7), found(lists), counts(lists, 99);
+    std::vector<float> distances(lists * stride, -1);
+    for (uint32_t i = 0; i < lists; ++i) {
+        found[i] = static_cast<uint32_t>(pick(random, 0, 3) == 0 ? pick(random, 0, static_cast<int64_t>(most)) : most);
+        const std::vector<uint32_t> positions = some_positions(random, found[i], Order::mixed);
+        const std::vector<float> values = some_distances(random, found[i], static_cast<int>(pick(random, 0, 5)));
+        std::copy(positions.begin(), positions.end(), ids.begin() + static_cast<ptrdiff_t>(i * stride));
+        std::copy(values.begin(), values.end(), distances.begin() + static_cast<ptrdiff_t>(i * stride));
+    }
+    std::vector<uint32_t> expected_ids = ids;
+    std::vector<float> expected_distances = distances;
+    const Array<int32_t> columns(std::vector<int32_t>(zeta::simd::NearestLists::kMost * stride), Place::start);
+    const Array<uint32_t> kept_ids(std::vector<uint32_t>(lists * kept_stride), Place::end);
+    const Array<float> kept_distances(std::vector<float>(lists * kept_stride), Place::end);
+    kernels.select_nearest_lists({lists, keep, found.data(), ids.data(), distances.data(), stride, columns, kept_ids,
+                                  kept_distances, kept_stride, counts.data()});
+    for (uint32_t i = 0; i < lists; ++i) {
+        CAPTURE(i);
+        float kth;
+        uint32_t *row = expected_ids.data() + i * stride;
+        float *values = expected_distances.data() + i * stride;
+        REQUIRE(kernels.select_nearest(row, values, found[i], keep, &kth) == counts[i]);
+        const uint32_t *kept = kept_ids + i * kept_stride;
+        const float *kept_values = kept_distances + i * kept_stride;
+        CHECK(std::equal(kept, kept + counts[i], row));
+        CHECK(same_floats({kept_values, kept_values + counts[i]}, {values, values + counts[i]}));
+    }
+    CHECK(kept_ids.intact());
+    CHECK(kept_distances.intact());
+}
+
 } // namespace
 
 TEST_CASE("a window holds the keys of the specification, and its list their distances") {
@@ -278,6 +312,21 @@ TEST_CASE("the nearest of a list, ties to the larger position, NaN at infinity")
                     CAPTURE(keep);
                     if (keep != 0) check_nearest(kernels, random, n, keep, kind, kPlaces[(n + keep) % 3]);
                 }
+            }
+        }
+    }
+}
+
+TEST_CASE("the nearest of each of a tile's lists") {
+    FOR_EACH_ISA(kernels) {
+        CAPTURE(isa_name(isa));
+        Random random(seed());
+        for (const uint32_t lists : {1, 3, 4, 5, 15, 16}) {
+            CAPTURE(lists);
+            for (const size_t most : {1, 5, 16, 33, 100, 128, 129, 1000}) {
+                CAPTURE(most);
+                for (const uint32_t keep : {1, 2, 31, 32, 100, 128, 1024})
+                    check_nearest_lists(kernels, random, lists, most, keep);
             }
         }
     }
