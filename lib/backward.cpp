@@ -43,8 +43,13 @@ public:
     }
 
 private:
-    // Of a unit: one where units run side by side.
-    int threads() const { return slots_of(executor_, cpu::unit_count(p_)) > 1 ? 1 : executor_.workers(); }
+    // That a unit may use: one where units run side by side, or are so short that their pairs are added before other
+    // threads begin.
+    int threads() const {
+        constexpr int64_t kFewPairs = 1 << 14;
+        const bool few = p_.queries * p_.neighbours <= kFewPairs;
+        return few || slots_of(executor_, cpu::unit_count(p_)) > 1 ? 1 : executor_.workers();
+    }
 
     Context &context_;
     const cpu::Executor &executor_;

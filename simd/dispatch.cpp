@@ -39,17 +39,9 @@ struct Tables {
     }
 
     static void fill(int64_t target, Kernels &kernels) {
-        codes_fill(target, kernels);
-        sort_fill(target, kernels);
-        levels_fill(target, kernels);
-        select_fill(target, kernels);
-        window_fill(target, kernels);
-        attend_fill(target, kernels);
-        backward_fill(target, kernels);
-        slopes_fill(target, kernels);
-        convert_fill(target, kernels);
-        mean_fill(target, kernels);
-        exact_fill(target, kernels);
+#define ZETA_CALL_FILL(stage) stage##_fill(target, kernels);
+        ZETA_STAGES(ZETA_CALL_FILL)
+#undef ZETA_CALL_FILL
     }
 };
 

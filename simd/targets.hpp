@@ -12,18 +12,15 @@
 
 namespace zeta::simd {
 
+// Every stage: its file's name.
+#define ZETA_STAGES(stage)                                                                                             \
+    stage(codes) stage(sort) stage(levels) stage(window) stage(select) stage(attend) stage(values) stage(backward)     \
+        stage(slopes) stage(convert) stage(mean) stage(exact_build) stage(exact_search) stage(exact_cut)
+
 // Set a stage's pointers to those of `target`, which must be one bit of HWY_TARGETS.
-void codes_fill(int64_t target, Kernels &kernels);
-void sort_fill(int64_t target, Kernels &kernels);
-void levels_fill(int64_t target, Kernels &kernels);
-void select_fill(int64_t target, Kernels &kernels);
-void window_fill(int64_t target, Kernels &kernels);
-void attend_fill(int64_t target, Kernels &kernels);
-void backward_fill(int64_t target, Kernels &kernels);
-void slopes_fill(int64_t target, Kernels &kernels);
-void convert_fill(int64_t target, Kernels &kernels);
-void mean_fill(int64_t target, Kernels &kernels);
-void exact_fill(int64_t target, Kernels &kernels);
+#define ZETA_DECLARE_FILL(stage) void stage##_fill(int64_t target, Kernels &kernels);
+ZETA_STAGES(ZETA_DECLARE_FILL)
+#undef ZETA_DECLARE_FILL
 
 } // namespace zeta::simd
 

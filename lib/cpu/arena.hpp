@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The executor of a context: a plain loop at one thread, else its own oneTBB arena. Pieces begin at multiples of
-// `grain` whatever the number of threads. In a child made by fork() the arena's threads do not exist: it runs the plain
+// The executor of a context: a plain loop at one thread or over one piece, else its own oneTBB arena. Pieces begin at
+// multiples of `grain` whatever the number of threads. In a child made by fork() the arena's threads do not exist: it runs the plain
 // loop.
 #pragma once
 

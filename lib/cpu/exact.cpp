@@ -1,88 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// The search of exact selection for one tile. Bounds are guessed (from the tiles before, or given by the caller),
-// refined by how many blocks the guess reaches, and then verified by counting: K keys within a bound prove it. A query
-// that finds fewer tries a larger one, then a bound from the keys of its place on the curve, which is sure; what lists
-// cannot hold is searched alone (exact_alone.cpp).
+// The search of exact selection for one tile. Bounds are guessed (exact_guess.cpp) and then verified by counting: K
+// keys within a bound prove it. A query that finds fewer tries a larger one, then a bound from the keys of its place on
+// the curve, which is sure; what lists cannot hold is searched alone (exact_alone.cpp).
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <limits>
 
-#include "exact_search.hpp"
+#include "exact_tile.hpp"
 
 namespace zeta::cpu {
-
 namespace {
 
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr uint32_t kSmallLevel = 256; // keys: searched whole
-constexpr int kTries = 5;             // larger guesses before the sure bound
-constexpr float kAim = 1.5f;          // a guess aims at this many times K keys: fewer misses, longer lists
-constexpr float kReach = 4.0f;        // for this many times K keys blocks are listed before the guess is refined
-constexpr float kMargin = 1.0f;       // a refined guess exceeds the expectation by this many deviations
-constexpr float kForget = 0.15f;      // weight of the last tile in what refines
-constexpr float kLearn = 0.8f;        // weight of the last tile in the guess
-constexpr uint32_t kPatience = 2;     // cuts of one query's list before ties are suspected
-constexpr uint32_t kRest = 8;         // tiles searched query by query after one whose lists overflowed
+constexpr int kTries = 5;         // larger guesses before the sure bound
+constexpr uint32_t kPatience = 2; // cuts of one query's list before ties are suspected
+constexpr uint32_t kRest = 8;     // tiles searched query by query after one whose lists overflowed
 
-struct Tile {
-    uint32_t count = 0;              // queries
-    const uint32_t *query = nullptr; // [count] rows
-    alignas(64) uint32_t limits[kTile];
-    alignas(64) float bounds[kTile]; // of the search
-    alignas(64) float reach[kTile];  // of the blocks listed, not less
-    alignas(64) float sure[kTile];   // bounds that hold K keys, or infinity
-    alignas(64) float mean[kTile];   // guesses before they were refined
-    float blocks[kTile];             // logarithms of how many blocks these reached
-    uint32_t windowed = 0;           // queries whose sure bound is known
-    uint32_t refined = 0;            // queries whose guess was refined
-};
-
-// About the logarithm to base 2 of x > 0: no more than 0.09 off, and its inverse takes it back exactly.
-float log_of(float x) {
-    int32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return float(bits - 0x3f800000) * 0x1p-23f;
-}
-
-float raise(float x, float log) { // x times about 2^log
-    int32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    bits += int32_t(log * 0x1p23f);
-    memcpy(&x, &bits, sizeof bits);
-    return x;
-}
-
-bool valid_hint(uint32_t bits) {
-    return bits < 0x7f800000u;
-}
-
-class TileSearch : public ExactSearch {
-public:
-    TileSearch(const ExactKeys &keys, const ExactLevel &level, uint32_t neighbours, ExactWork &work, Lists &lists)
-        : ExactSearch(keys, level, neighbours, work), lists_(lists) {}
-
-    void run(Tile &tile, uint32_t active, const uint32_t *hints);
-    void take_last(const Tile &tile, uint32_t i, uint32_t count, const float *q);
-
-private:
-    uint32_t attempt(Tile &tile, uint32_t active, bool refining, uint32_t *few);
-    bool collect(const Tile &tile, uint32_t active, const uint32_t **blocks, uint32_t *n);
-    void refine(Tile &tile, uint32_t active, uint32_t n);
-    uint32_t search(const Tile &tile, uint32_t active, const uint32_t *blocks, uint32_t n, uint32_t *few);
-    uint32_t grow(Tile &tile, uint32_t few) const;
-    void window(Tile &tile, uint32_t active);
-    enum class First { guessed, refinable, sure };
-    First guess(Tile &tile, uint32_t active, const uint32_t *hints);
-    void finish_alone(Tile &tile, uint32_t alone);
-    void emit(uint32_t i);
-    void learn(const Tile &tile, uint32_t done);
-    float share(const Tile &tile, uint32_t i) const {
-        return float(tile.limits[i] - keys_.first()) / float(level_.count);
-    }
-
-    Lists &lists_;
-};
+} // namespace
 
 // Blocks within reach of the active queries, one height of the tree after the other. False: too many.
 bool TileSearch::collect(const Tile &tile, uint32_t active, const uint32_t **blocks, uint32_t *n) {
@@ -117,27 +50,6 @@ bool TileSearch::collect(const Tile &tile, uint32_t active, const uint32_t **blo
     return true;
 }
 
-// Moves the bounds of the active queries to where the blocks that their guesses reach let expect the K-th key.
-void TileSearch::refine(Tile &tile, uint32_t active, uint32_t n) {
-    alignas(64) uint32_t reached[kTile];
-    kernels_.exact_count(work_.gaps, n, tile.mean, reached);
-    tile.refined |= active;
-    float slope = 0, at = 0, margin = log_of(kAim) * 2 / float(dk_);
-    const float xx = work_.mean_xx - work_.mean_x * work_.mean_x, xy = work_.mean_xy - work_.mean_x * work_.mean_y,
-                yy = work_.mean_yy - work_.mean_y * work_.mean_y;
-    if (work_.related && xx > 1e-3f) {
-        slope = xy / xx;
-        at = work_.mean_y - slope * work_.mean_x;
-        margin = kMargin * std::sqrt(std::max(yy - slope * xy, 1e-3f));
-    }
-    for (uint32_t i = 0; i < tile.count; ++i) {
-        if ((active >> i & 1) == 0) continue;
-        tile.blocks[i] = log_of(float(reached[i]) + 0.5f) - 0.25f * float(dk_) * log_of(keys_.spread(share(tile, i)));
-        const float more = std::min(std::max(-8.0f, at + slope * tile.blocks[i] + margin), 8.0f);
-        tile.bounds[i] = std::min(raise(tile.mean[i], more), tile.reach[i]);
-    }
-}
-
 // Searches the active queries within their bounds. Those that find enough are emitted; *few are those that do not.
 // Returns the queries whose lists overflowed.
 uint32_t TileSearch::attempt(Tile &tile, uint32_t active, bool refining, uint32_t *few) {
@@ -163,19 +75,6 @@ uint32_t TileSearch::attempt(Tile &tile, uint32_t active, bool refining, uint32_
     }
     *few |= waiting;
     return over;
-}
-
-// Larger bounds for queries that found too few keys. Returns those whose bound is still within reach.
-uint32_t TileSearch::grow(Tile &tile, uint32_t few) const {
-    uint32_t within = 0;
-    for (uint32_t i = 0; i < tile.count; ++i) {
-        if ((few >> i & 1) == 0) continue;
-        const float more = 1.5f * float(neighbours_) / float(lists_.count[i] + 1);
-        tile.bounds[i] *= std::pow(std::min(more, 16.0f), 2.0f / float(dk_));
-        if (tile.bounds[i] <= tile.reach[i]) within |= 1u << i;
-        if (tile.bounds[i] > tile.reach[i]) tile.reach[i] = tile.bounds[i];
-    }
-    return within;
 }
 
 // Searches the blocks listed for the active queries.
@@ -217,33 +116,6 @@ void TileSearch::window(Tile &tile, uint32_t active) {
         if (found() < neighbours_) continue;
         finish(&tile.sure[i]);
     }
-}
-
-// First bounds.
-TileSearch::First TileSearch::guess(Tile &tile, uint32_t active, const uint32_t *hints) {
-    if (level_.count <= kSmallLevel) {
-        std::fill_n(tile.bounds, kTile, kInfinity);
-        return First::sure;
-    }
-    const bool learnt = work_.level == &level_ && work_.scale > 0;
-    uint32_t missing = active;
-    if (hints != nullptr) {
-        for (uint32_t i = 0; i < tile.count; ++i) {
-            if ((active >> i & 1) == 0 || !valid_hint(hints[tile.query[i]])) continue;
-            memcpy(&tile.bounds[i], &hints[tile.query[i]], sizeof(float));
-            missing &= ~(1u << i);
-        }
-    }
-    if (missing == 0) return First::guessed;
-    if (!learnt) window(tile, active);
-    const float aim = learnt ? std::pow(kAim, 2.0f / float(dk_)) : 0;
-    for (uint32_t i = 0; i < tile.count; ++i) {
-        if ((missing >> i & 1) == 0) continue;
-        if (learnt) tile.mean[i] = work_.scale * keys_.spread(share(tile, i));
-        tile.bounds[i] = learnt ? tile.mean[i] * aim : tile.sure[i];
-    }
-    if (!learnt && hints == nullptr) return First::sure;
-    return learnt && missing == active && dk_ <= kTreeDk ? First::refinable : First::guessed;
 }
 
 void TileSearch::run(Tile &tile, uint32_t active, const uint32_t *hints) {
@@ -343,37 +215,6 @@ void TileSearch::take_last(const Tile &tile, uint32_t i, uint32_t count, const f
     memcpy(&lists_.hint_a[i], &most, sizeof most);
     if (count == 0) lists_.hint_a[i] = ~0u;
 }
-
-void TileSearch::learn(const Tile &tile, uint32_t done) {
-    if (work_.level != &level_) work_.scale = 0, work_.related = false;
-    work_.level = &level_;
-    if (level_.count <= kSmallLevel) return;
-    float sum = 0, count = 0, x = 0, y = 0, xx = 0, xy = 0, yy = 0, pairs = 0;
-    for (uint32_t i = 0; i < tile.count; ++i) {
-        if ((done >> i & 1) == 0) continue;
-        float kth;
-        memcpy(&kth, &lists_.hint_a[i], sizeof kth);
-        const float whole = kth / keys_.spread(share(tile, i));
-        if (!(whole > 1e-30f && whole < 1e30f)) continue;
-        sum += log_of(whole);
-        ++count;
-        if ((tile.refined >> i & 1) == 0) continue;
-        const float xi = tile.blocks[i], yi = log_of(kth) - log_of(tile.mean[i]);
-        x += xi, y += yi, xx += xi * xi, xy += xi * yi, yy += yi * yi;
-        ++pairs;
-    }
-    if (count == 0) return;
-    const float mean = raise(1.0f, sum / count);
-    work_.scale = work_.scale > 0 ? work_.scale + kLearn * (mean - work_.scale) : mean;
-    if (pairs == 0) return;
-    const float weight = work_.related ? kForget : 1;
-    const auto follow = [&](float &moment, float total) { moment += weight * (total / pairs - moment); };
-    follow(work_.mean_x, x), follow(work_.mean_y, y);
-    follow(work_.mean_xx, xx), follow(work_.mean_xy, xy), follow(work_.mean_yy, yy);
-    work_.related = true;
-}
-
-} // namespace
 
 void ExactQueries::select(const ExactKeys &keys, size_t tile_index, uint32_t neighbours, const uint32_t *hints,
                           ExactWork &work, Lists &lists) const {

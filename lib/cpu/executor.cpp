@@ -57,6 +57,20 @@ int possible(int threads) {
     return std::max(1, std::min({threads, tbb::info::default_concurrency(), int(std::min<size_t>(allowed, 1024))}));
 }
 
+// The executor whose task this thread is running, NULL outside.
+thread_local const ArenaExecutor *running_in = nullptr;
+
+class Running {
+public:
+    explicit Running(const ArenaExecutor *executor) : before_(running_in) { running_in = executor; }
+    ~Running() { running_in = before_; }
+    Running(const Running &) = delete;
+    Running &operator=(const Running &) = delete;
+
+private:
+    const ArenaExecutor *const before_;
+};
+
 } // namespace
 
 struct ArenaExecutor::Arena {
@@ -90,10 +104,15 @@ void ArenaExecutor::parallel_for(size_t n, size_t grain, Body body) const {
         for (size_t piece = 0; piece < pieces; ++piece) run_piece(piece, n, grain, body, 0);
         return;
     }
+    if (pieces == 1) { // not worth a task: outside of one, this thread is the only one that works for the context
+        body(0, n, running_in == this ? tbb::this_task_arena::current_thread_index() : 0);
+        return;
+    }
 
     FirstFailure failure;
     const auto run = [&](const tbb::blocked_range<size_t> &range) {
         const FpEnvironment environment;
+        const Running running(this);
         const int worker = tbb::this_task_arena::current_thread_index();
         try {
             for (size_t piece = range.begin(); piece < range.end(); ++piece) run_piece(piece, n, grain, body, worker);

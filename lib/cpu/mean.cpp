@@ -7,8 +7,9 @@
 namespace zeta::cpu {
 namespace {
 
-constexpr size_t kColumns = 32; // channels that a thread takes at least: two cache lines of float32
-constexpr size_t kVisited = 16; // mean rows handed out at a time
+constexpr size_t kColumns = 32;  // channels that a thread takes at least: two cache lines of float32
+constexpr size_t kFew = 1 << 16; // elements that one thread adds up sooner than two begin
+constexpr size_t kVisited = 16;  // mean rows handed out at a time
 
 using PrefixKernel = void (*)(const void *, size_t, size_t, size_t, const double *, double *, double, float *, size_t);
 
@@ -71,8 +72,9 @@ template <class Queries> void MeanRows::sweep(const Executor &executor, bool by_
     };
     std::fill_n(before_, channels_, 0.0);
     const size_t shares = by_columns ? std::max<size_t>(channels_ / kColumns, 1) : 1;
-    if (workers == 1 || shares >= workers) {
-        const size_t parts = std::min(shares, workers);
+    const bool few = m * channels_ <= kFew;
+    if (workers == 1 || few || shares >= workers) {
+        const size_t parts = few ? 1 : std::min(shares, workers);
         executor.parallel_for(parts, 1, [&](size_t first, size_t last, int worker) {
             for (size_t part = first; part < last; ++part) {
                 const Columns columns{shares * part / parts * kColumns,
