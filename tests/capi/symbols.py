@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Looks at symbols with nm. `exported LIBRARY`: the shared library exports zeta_* and nothing else, and all of what the
-headers declare. `weak LIBRARY`: no object of the kernels' static library defines a weak symbol, which could replace
+"""Looks at what is in a library, with nm or readelf. `exported LIBRARY`: the shared library exports zeta_* and nothing else, and all of what the
+headers declare. `hardened LIBRARY`: addresses are bound at load time and then read-only, and no stack is executable.
+`weak LIBRARY`: no object of the kernels' static library defines a weak symbol, which could replace
 baseline code by code for another instruction set."""
 import re
 import subprocess
@@ -39,9 +40,27 @@ def check_weak(nm, library):
     return ['weak: ' + name for kind, name in symbols if kind in 'WVu' and not name.startswith('DW.ref.')]
 
 
+def check_hardened(readelf, library):
+    def listing(option):
+        return subprocess.run([readelf, '--wide', option, library], capture_output=True, text=True, check=True).stdout
+
+    segments, dynamic = listing('--program-headers'), listing('--dynamic')
+    stack = re.search(r'GNU_STACK.*', segments)
+    complaints = []
+    if 'GNU_RELRO' not in segments:
+        complaints.append('no read-only relocations (GNU_RELRO)')
+    if 'BIND_NOW' not in dynamic:
+        complaints.append('addresses are bound lazily (no BIND_NOW)')
+    if stack is None or 'E' in stack.group().split()[-2]:
+        complaints.append('the stack may be executable')
+    return complaints
+
+
 def main():
-    nm, what, library = sys.argv[1:4]
-    complaints = check_exported(nm, library, sys.argv[4:]) if what == 'exported' else check_weak(nm, library)
+    tool, what, library = sys.argv[1:4]
+    checks = {'exported': lambda: check_exported(tool, library, sys.argv[4:]), 'weak': lambda: check_weak(tool, library),
+              'hardened': lambda: check_hardened(tool, library)}
+    complaints = checks[what]()
     sys.stderr.write(''.join(line + '\n' for line in complaints))
     return 1 if complaints else 0
 
