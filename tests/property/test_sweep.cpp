@@ -52,6 +52,31 @@ TEST_CASE("sweep: one head of up to 2,000 rows") {
     sweep(false, settings().cases / 25, 1u << 20);
 }
 
+// Nothing but the mean is attended. Large integers cancel and leave small ones, which sums in float32 would have lost.
+TEST_CASE("sweep: means of values that cancel") {
+    for (const std::string &isa : instruction_sets()) {
+        const Context context = make_context(isa.c_str(), 2);
+        for (int n = 0; n < 4; ++n) {
+            Random random(settings().seed * 15487469 + static_cast<uint64_t>(n));
+            Case problem = plain_case(1, 1, 1700, 3, n % 2 == 0 ? 5 : 70, random());
+            problem.options.first = problem.shape.keys;
+            problem.options.local = 0;
+            problem.options.causal = n < 2;
+            problem.options.mean = true;
+            const int64_t dv = problem.shape.dv;
+            for (int64_t at = 0; at < 1700 * dv; ++at) {
+                float &x = problem.v[static_cast<size_t>(at)];
+                x = static_cast<float>(pick(random, 1, 1 << 23));
+                if (at / dv % 1024 >= 512) x = -problem.v[static_cast<size_t>(at - 512 * dv)];
+                if (at / dv >= 1024) x = static_cast<float>(pick(random, 1, 9));
+            }
+            const Result got = run(context.get(), problem);
+            INFO(isa, " case ", n, ": ", describe(problem));
+            CHECK(compare(problem, got, false) == "");
+        }
+    }
+}
+
 // Weights of a row sum to 1 but for rounding, and products with the smallest numbers lose their last bits: neither may
 // show in a sum.
 TEST_CASE("sweep: values that are all the largest, or all among the smallest") {

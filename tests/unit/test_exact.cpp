@@ -55,6 +55,7 @@ enum Mode {
     ascending,
     descending,
     clusters,
+    copies,
     away,
     lattice,
     tiny,
@@ -91,6 +92,7 @@ Data make(const Case &c, unsigned seed) {
                 if (c.mode == ascending) at = float(i) / float(n);
                 if (c.mode == descending) at = -float(i) / float(n);
                 if (c.mode == clusters) at = 0.02f * at + std::sin(cluster * float(e + 1));
+                if (c.mode == copies && keys) at = std::sin(cluster * float(e + 1));
                 if (c.mode == away && keys) at += 3.0f;
                 if (c.mode == lattice) at = std::round(at * 4) / 4;
                 if (c.mode == tiny) at *= 1e-22f;
