@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <sys/mman.h>
 #include <unistd.h>
 #include <utility>
 
@@ -16,9 +17,20 @@
 namespace zeta {
 namespace {
 
+constexpr size_t kHugePage = size_t{1} << 21, kLarge = 2 * kHugePage;
+
+// Large blocks, and those of whole huge pages, are huge pages where the system has them: they are cleared faster, and
+// rows read at random miss far fewer translations.
 void *default_allocate(void *, size_t size, size_t alignment) {
+    const bool huge = size >= kLarge || (size > 0 && size % kHugePage == 0);
+    if (huge) alignment = kHugePage;
     if (size > SIZE_MAX - alignment) return nullptr;
-    return std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+    size = (size + alignment - 1) / alignment * alignment;
+    void *block = std::aligned_alloc(alignment, size);
+#ifdef MADV_HUGEPAGE
+    if (huge && block != nullptr) madvise(block, size, MADV_HUGEPAGE); // a wish: whether it is granted does not matter
+#endif
+    return block;
 }
 
 void default_release(void *, void *block, size_t) {
@@ -75,12 +87,12 @@ Allocation::~Allocation() {
     if (data_ != nullptr) allocator_.release(allocator_.user, data_, size_);
 }
 
-BusyGuard::BusyGuard(std::atomic<int64_t> &holder) : holder_(holder) {
+BusyGuard::BusyGuard(std::atomic<int64_t> &holder, const char *what) : holder_(holder) {
     // A holder of another process was a thread of the parent that this child does not have.
     const int64_t self = getpid();
     int64_t held = 0;
     while (!holder_.compare_exchange_strong(held, self, std::memory_order_acquire))
-        if (held == self) fail(ZETA_ERROR_BUSY, "the context is serving another call: use one context per thread");
+        if (held == self) fail(ZETA_ERROR_BUSY, "the %s is serving another call: use one %s per thread", what, what);
 }
 
 BusyGuard::~BusyGuard() {
@@ -92,6 +104,25 @@ Context::Context(const zeta_context_params &params)
       allocator_(hook_or_default(params.allocator)), log_(params.log), log_user_(params.log_user),
       executor_(threads, kernels) {
     stage_reset();
+}
+
+std::unique_ptr<Context> Context::with_settings_of(const Context &other) {
+    zeta_context_params params{};
+    params.struct_size = sizeof params;
+    params.threads = other.threads;
+    params.isa = simd::isa_name(other.isa);
+    params.allocator = other.allocator_;
+    params.log = other.log_;
+    params.log_user = other.log_user_;
+    return std::make_unique<Context>(params);
+}
+
+void *Context::take(size_t bytes) const noexcept {
+    return allocator_.allocate(allocator_.user, bytes, Scratch::kAlignment);
+}
+
+void Context::give(void *block, size_t bytes) const noexcept {
+    if (block != nullptr) allocator_.release(allocator_.user, block, bytes);
 }
 
 void Context::stage_reset() {

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include "../simd/kernels.hpp"
 #include "cpu/arena.hpp"
@@ -43,7 +44,7 @@ private:
 // Holds the context for one call, and the floating-point environment of the calling thread.
 class BusyGuard {
 public:
-    explicit BusyGuard(std::atomic<int64_t> &holder);
+    BusyGuard(std::atomic<int64_t> &holder, const char *what); // "context": for the sentence
     ~BusyGuard();
     BusyGuard(const BusyGuard &) = delete;
     BusyGuard &operator=(const BusyGuard &) = delete;
@@ -56,6 +57,8 @@ private:
 class Context {
 public:
     explicit Context(const zeta_context_params &params); // checked
+    // One with the settings of `other` and an arena, stage times and one-call rule of its own.
+    static std::unique_ptr<Context> with_settings_of(const Context &other);
     Context(const Context &) = delete;
     Context &operator=(const Context &) = delete;
 
@@ -66,9 +69,13 @@ public:
     const cpu::Executor &executor() const { return executor_; }
     int threads_now() const { return executor_.workers(); }
     // Throws Error(ZETA_ERROR_BUSY) while another call holds the context.
-    BusyGuard enter() { return BusyGuard(holder_); }
-    // 64-byte aligned, uninitialised; of no bytes: NULL. Throws Error(ZETA_ERROR_MEMORY).
+    BusyGuard enter(const char *what = "context") { return BusyGuard(holder_, what); }
+    // 64-byte aligned, uninitialised; of no bytes: NULL. Multiples of 2 MB, and all from 4 MB on, are huge pages if the
+    // memory is the C library's. Throws Error(ZETA_ERROR_MEMORY).
     Allocation allocate(size_t bytes) const { return Allocation(allocator_, bytes); }
+    // The same without an owner, for what many share; NULL if refused. give() gets the same size.
+    void *take(size_t bytes) const noexcept;
+    void give(void *block, size_t bytes) const noexcept;
 
     void stage_reset();
     void stage_add(int stage, double ms);

@@ -60,6 +60,10 @@ const char *zeta_status_name(zeta_status status) {
         return "ZETA_ERROR_CANCELLED";
     case ZETA_ERROR_INTERNAL:
         return "ZETA_ERROR_INTERNAL";
+    case ZETA_ERROR_IO:
+        return "ZETA_ERROR_IO";
+    case ZETA_ERROR_FORMAT:
+        return "ZETA_ERROR_FORMAT";
     }
     return "unknown";
 }

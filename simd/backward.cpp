@@ -142,6 +142,16 @@ void backward_scatter(const float *g, const uint32_t *ids, const float *weights,
             add_to(weight, g3, row + 3 * lanes);
         }
     }
+    if (c + 2 * lanes <= channels) { // as when two threads share 64 channels
+        const auto g0 = hn::LoadU(d, g + c), g1 = hn::LoadU(d, g + c + lanes);
+        for (uint32_t i = 0; i < n; ++i) {
+            float *row = rows + size_t(ids[i]) * stride + c;
+            const auto weight = hn::Set(d, weights[i]);
+            add_to(weight, g0, row);
+            add_to(weight, g1, row + lanes);
+        }
+        c += 2 * lanes;
+    }
     for (; c + lanes <= channels; c += lanes) {
         const auto g0 = hn::LoadU(d, g + c);
         for (uint32_t i = 0; i < n; ++i) add_to(hn::Set(d, weights[i]), g0, rows + size_t(ids[i]) * stride + c);

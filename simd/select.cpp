@@ -187,47 +187,55 @@ struct Columns {
     size_t rows;
 };
 
+// A vector of a list's orders from r on, none past its end, which widens the bracket. Some vectors (SVE) cannot be
+// elements of an array: hence four variables below.
+HWY_INLINE hn::Vec<I32> read_orders(const float *row, size_t r, size_t found, hn::Vec<I32> &least, hn::Vec<I32> &most) {
+    const I32 di;
+    const size_t lanes = hn::Lanes(di), left = found - HWY_MIN(r, found);
+    const auto order = order_of(hn::LoadU(F32(), row + r));
+    if (left >= lanes) {
+        least = hn::Min(least, order);
+        most = hn::Max(most, order);
+        return order;
+    }
+    const auto there = hn::FirstN(di, left);
+    least = hn::Min(least, hn::IfThenElse(there, order, hn::Set(di, int32_t(kInfinity))));
+    most = hn::Max(most, hn::IfThenElseZero(there, order));
+    return hn::IfThenElse(there, order, hn::Set(di, kNoDistance));
+}
+
+HWY_INLINE void store_bracket(hn::Vec<I32> least, hn::Vec<I32> most, int32_t *lo, int32_t *hi) {
+    *lo = hn::GetLane(hn::MinOfLanes(I32(), least)) - 1;
+    *hi = hn::GetLane(hn::MaxOfLanes(I32(), most));
+}
+
 // Interleaves lists 4 g .. 4 g + 3 and brackets their orders.
 Columns interleave(const NearestLists &lists, size_t g, int32_t *lo, int32_t *hi) {
     const I32 di;
-    const F32 df;
     const size_t lanes = hn::Lanes(di);
-    size_t rows = 0;
-    uint32_t list[kGroup];
+    size_t rows = 0, found[kGroup];
+    const float *row[kGroup];
     for (size_t i = 0; i < kGroup; ++i) {
-        list[i] = HWY_MIN(uint32_t(kGroup * g + i), lists.lists - 1);
-        rows = HWY_MAX(rows, lists.found[list[i]]);
+        const uint32_t list = HWY_MIN(uint32_t(kGroup * g + i), lists.lists - 1);
+        found[i] = lists.found[list];
+        row[i] = lists.distances + list * lists.stride;
+        rows = HWY_MAX(rows, found[i]);
     }
     rows = (rows + lanes - 1) / lanes * lanes;
     const Columns columns{lists.columns + kGroup * g * lists.stride, rows};
-    const float *row[kGroup];
-    hn::Vec<I32> least[kGroup], most[kGroup];
-    for (size_t i = 0; i < kGroup; ++i) {
-        row[i] = lists.distances + list[i] * lists.stride;
-        least[i] = hn::Set(di, int32_t(kInfinity));
-        most[i] = hn::Zero(di);
-    }
+    auto least0 = hn::Set(di, int32_t(kInfinity)), least1 = least0, least2 = least0, least3 = least0;
+    auto most0 = hn::Zero(di), most1 = most0, most2 = most0, most3 = most0;
     for (size_t r = 0; r < rows; r += lanes) {
-        hn::Vec<I32> order[kGroup];
-        for (size_t i = 0; i < kGroup; ++i) {
-            order[i] = order_of(hn::LoadU(df, row[i] + r));
-            const size_t left = lists.found[list[i]] - HWY_MIN(r, size_t(lists.found[list[i]]));
-            if (left < lanes) {
-                const auto there = hn::FirstN(di, left);
-                least[i] = hn::Min(least[i], hn::IfThenElse(there, order[i], hn::Set(di, int32_t(kInfinity))));
-                most[i] = hn::Max(most[i], hn::IfThenElseZero(there, order[i]));
-                order[i] = hn::IfThenElse(there, order[i], hn::Set(di, kNoDistance));
-            } else {
-                least[i] = hn::Min(least[i], order[i]);
-                most[i] = hn::Max(most[i], order[i]);
-            }
-        }
-        hn::StoreInterleaved4(order[0], order[1], order[2], order[3], di, columns.at + kGroup * r);
+        const auto order0 = read_orders(row[0], r, found[0], least0, most0);
+        const auto order1 = read_orders(row[1], r, found[1], least1, most1);
+        const auto order2 = read_orders(row[2], r, found[2], least2, most2);
+        const auto order3 = read_orders(row[3], r, found[3], least3, most3);
+        hn::StoreInterleaved4(order0, order1, order2, order3, di, columns.at + kGroup * r);
     }
-    for (size_t i = 0; i < kGroup; ++i) {
-        lo[i] = hn::GetLane(hn::MinOfLanes(di, least[i])) - 1;
-        hi[i] = hn::GetLane(hn::MaxOfLanes(di, most[i]));
-    }
+    store_bracket(least0, most0, lo, hi);
+    store_bracket(least1, most1, lo + 1, hi + 1);
+    store_bracket(least2, most2, lo + 2, hi + 2);
+    store_bracket(least3, most3, lo + 3, hi + 3);
     return columns;
 }
 

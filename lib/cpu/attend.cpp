@@ -4,6 +4,7 @@
 #include "attend.hpp"
 
 #include "fetch.hpp"
+#include "wide_range.hpp"
 
 namespace zeta::cpu {
 namespace {
@@ -19,38 +20,6 @@ ValuesKernel values_kernel(const simd::Kernels &kernels, int32_t dtype) {
         return kernels.attend_values_f16;
     default:
         return kernels.attend_values_f32;
-    }
-}
-
-// The weighted sum again in float64, for rows whose float32 partial sums left the range although values near FLT_MAX
-// have a mean that does not, for denormal values, and for rows with true NaN or infinities, which come out the same.
-// Channels in groups that fit the stack; slices of a wide local window are weighed once for each group.
-void attend_wide_range(const HeadKeys &keys, const Tensors &t, const Weighed &w, const float *mean_value,
-                       WeighWork &work, size_t dv, float *row) {
-    constexpr size_t kGroup = 256;
-    const Unit &u = *keys.unit;
-    const size_t bytes = float_size(t.v.dtype);
-    for (size_t begin = 0; begin < dv; begin += kGroup) {
-        const size_t width = std::min(kGroup, dv - begin);
-        double sum[kGroup] = {}, weights = 0;
-        float values[kGroup];
-        const auto add = [&](double weight, const float *x) {
-            for (size_t c = 0; c < width; ++c) sum[c] += weight * double(x[c]);
-            weights += weight;
-        };
-        const auto add_keys = [&](const uint32_t *ids, const float *shares, uint32_t n) {
-            for (uint32_t i = 0; i < n; ++i) {
-                const void *p = row_pointer(t.v, u.batch, u.key_head, u.k_start + ids[i]);
-                widen(*keys.kernels, t.v.dtype, static_cast<const char *>(p) + begin * bytes, width, values);
-                add(double(shares[i]), values);
-            }
-        };
-        if (w.has_mean) add(double(w.mean_weight), mean_value + begin);
-        add_keys(w.ids, w.weights, w.count);
-        for (uint32_t b = w.wide.begin; b < w.wide.end; b += kSlice)
-            add_keys(work.slice_ids, work.slice_weights, w.slice(b, work));
-        // The weights' sum is 1 but for rounding, which at FLT_MAX would overflow.
-        for (size_t c = 0; c < width; ++c) row[begin + c] = float(sum[c] / weights);
     }
 }
 
@@ -199,7 +168,14 @@ void ForwardUnit::attend(const HeadRun &run, uint32_t query, const Weighed &w, i
         const uint32_t n = w.slice(b, work.weigh);
         in_range = values(work.weigh.slice_ids, work.weigh.slice_weights, n, v, stride, dv, row, 1.0f, nullptr, row);
     }
-    if (!w.empty && !in_range) attend_wide_range(keys, t, w, kept != nullptr ? kept : mean, work.weigh, dv, row);
+    if (!w.empty && !in_range) {
+        const auto read = [&](uint32_t id, size_t begin, size_t width, float *values_of) {
+            const void *p = row_pointer(t.v, u.batch, u.key_head, u.k_start + id);
+            widen(*keys.kernels, t.v.dtype, static_cast<const char *>(p) + begin * float_size(t.v.dtype), width,
+                  values_of);
+        };
+        attend_wide_range(w, read, kept != nullptr ? kept : mean, work.weigh, dv, row);
+    }
     if (!in_place) narrow(*keys.kernels, t.out.dtype, row, dv, out);
 }
 

@@ -5,6 +5,7 @@
 #include "arena.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <exception>
 #include <mutex>
@@ -48,6 +49,33 @@ private:
     std::mutex mutex_;
     std::exception_ptr exception_;
     char sentence_[512] = "";
+};
+
+// What oneTBB guarantees, said once more for tools that do not see into it (ThreadSanitizer): pieces come after what
+// the caller did before the loop, and before what it does after it.
+class Handover {
+public:
+    Handover() { begun_.store(true, std::memory_order_release); }
+    ~Handover() { static_cast<void>(ended_.load(std::memory_order_acquire)); }
+    Handover(const Handover &) = delete;
+    Handover &operator=(const Handover &) = delete;
+
+    class Piece {
+    public:
+        explicit Piece(Handover &handover) : handover_(handover) {
+            static_cast<void>(handover_.begun_.load(std::memory_order_acquire));
+        }
+        ~Piece() { handover_.ended_.fetch_add(1, std::memory_order_release); }
+        Piece(const Piece &) = delete;
+        Piece &operator=(const Piece &) = delete;
+
+    private:
+        Handover &handover_;
+    };
+
+private:
+    std::atomic<bool> begun_{false};
+    std::atomic<int> ended_{0};
 };
 
 // oneTBB runs no more threads than there are CPUs or the host has allowed, and an arena that asks for more makes it
@@ -110,7 +138,9 @@ void ArenaExecutor::parallel_for(size_t n, size_t grain, Body body) const {
     }
 
     FirstFailure failure;
+    Handover handover;
     const auto run = [&](const tbb::blocked_range<size_t> &range) {
+        const Handover::Piece handed(handover);
         const FpEnvironment environment;
         const Running running(this);
         const int worker = tbb::this_task_arena::current_thread_index();

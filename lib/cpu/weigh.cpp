@@ -20,10 +20,10 @@ void WeighWork::take(Scratch &scratch, const Problem &p, size_t lists) {
 uint32_t Weighed::fetch(uint32_t begin, WeighWork &work) const {
     const uint32_t n = std::min(kSlice, wide.end - begin);
     const Problem &p = *head_->problem;
-    for (uint32_t i = 0; i < n; ++i) work.slice_ids[i] = begin + i;
-    head_->kernels->attend_distances(point_, head_->k, p.dk, work.slice_ids, n, work.slice_distances);
-    if (p.score == ZETA_SCORE_DOT)
-        head_->kernels->attend_dots(point_, head_->k, p.dk, work.slice_ids, n, work.slice_dots);
+    const float *keys = head_->slice_keys ? head_->slice_keys(begin, n) : head_->k;
+    for (uint32_t i = 0; i < n; ++i) work.slice_ids[i] = head_->slice_keys ? i : begin + i;
+    head_->kernels->attend_distances(point_, keys, p.dk, work.slice_ids, n, work.slice_distances);
+    if (p.score == ZETA_SCORE_DOT) head_->kernels->attend_dots(point_, keys, p.dk, work.slice_ids, n, work.slice_dots);
     return n;
 }
 

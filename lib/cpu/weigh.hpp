@@ -6,6 +6,7 @@
 // once for the smallest exponent, once for the sum and once more by whoever uses the weights.
 #pragma once
 
+#include "../function_ref.hpp"
 #include "lists.hpp"
 #include "unit.hpp"
 
@@ -32,6 +33,9 @@ struct HeadKeys {
     const float *q, *k;    // [n, dk], [m, dk]
     const float *mean_key; // [n, dk] (not causal: [1, dk]), NULL: no mean
     float gamma;
+    // If given, the keys of a slice of local positions: rows begin .. begin + n - 1, which are then not read from k.
+    using SliceKeys = FunctionRef<const float *(uint32_t begin, uint32_t n)>;
+    SliceKeys slice_keys{};
 };
 
 class Weighed {
@@ -53,7 +57,8 @@ public:
     // As weigh() left it, for slices of `range` alone.
     void resume(const HeadKeys &head, uint32_t query, LocalRange range, float least, float sum);
 
-    // Local positions that are not in the list, in slices of at most kSlice: ids and p in work.slice_*.
+    // Local positions that are not in the list, in slices of at most kSlice: ids (with slice_keys, counted from the
+    // slice's first) and p in work.slice_*.
     LocalRange wide{0, 0};
     uint32_t slice(uint32_t begin, WeighWork &work) const; // returns its length
 

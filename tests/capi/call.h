@@ -101,5 +101,8 @@ void test_context(void);
 void test_statuses(void);
 void test_callbacks(void);
 void test_fork(void);
+void test_cache_arguments(void);
+void test_cache_use(void);
+void test_cache_allocator(void);
 
 #endif

@@ -8,9 +8,11 @@ static const struct {
     const char *name;
     void (*run)(void);
 } tests[] = {
-    {"arguments", test_arguments}, {"options", test_options},   {"allocator", test_allocator},
-    {"context", test_context},     {"statuses", test_statuses}, {"callbacks", test_callbacks},
-    {"fork", test_fork},
+    {"arguments", test_arguments}, {"options", test_options},
+    {"allocator", test_allocator}, {"context", test_context},
+    {"statuses", test_statuses},   {"callbacks", test_callbacks},
+    {"fork", test_fork},           {"cache-arguments", test_cache_arguments},
+    {"cache-use", test_cache_use}, {"cache-allocator", test_cache_allocator},
 };
 
 int main(int argc, char **argv) {
@@ -21,6 +23,8 @@ int main(int argc, char **argv) {
         fprintf(stderr, "%s: %d failed\n", argv[1], failures);
         return failures == 0 ? 0 : 1;
     }
-    fprintf(stderr, "usage: test-capi arguments|options|allocator|context|statuses|callbacks|fork\n");
+    fprintf(stderr, "usage: test-capi NAME, one of:");
+    for (i = 0; i < sizeof tests / sizeof tests[0]; ++i) fprintf(stderr, " %s", tests[i].name);
+    fprintf(stderr, "\n");
     return 2;
 }

@@ -1,62 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An allocator that fails at the n-th call, for every n until each function succeeds: ZETA_ERROR_MEMORY, nothing
  * leaked, nothing written. With scratch of the queried size a call asks the allocator for nothing. */
-#include "call.h"
+#include "counter.h"
 
 #include <stdlib.h>
-#include <string.h>
-
-struct counter {
-    long calls, fail_at; /* fails at that call, counted from 0; < 0: never */
-    long blocks, bytes;  /* live */
-    long wrong;          /* alignments out of contract, sizes that differ at release */
-};
-
-struct header { /* in front of each block, at a distance of its alignment */
-    void *base;
-    size_t size;
-};
-
-static void *allocate(void *user, size_t size, size_t alignment) {
-    struct counter *counter = user;
-    const size_t offset = (sizeof(struct header) + alignment - 1) / alignment * alignment;
-    struct header *header;
-    char *base, *block;
-    if (alignment == 0 || alignment > 64 || (alignment & (alignment - 1)) != 0) ++counter->wrong;
-    if (counter->calls++ == counter->fail_at) return NULL;
-    base = malloc(size + offset + alignment);
-    if (base == NULL) return NULL;
-    block = base + offset;
-    block += (alignment - (uintptr_t)block % alignment) % alignment;
-    header = (struct header *)(void *)(block - sizeof *header);
-    header->base = base;
-    header->size = size;
-    ++counter->blocks;
-    counter->bytes += (long)size;
-    memset(block, 0xcd, size); /* nothing may count on zeros */
-    return block;
-}
-
-static void release(void *user, void *block, size_t size) {
-    struct counter *counter = user;
-    struct header *header;
-    if (block == NULL) return;
-    header = (struct header *)(void *)((char *)block - sizeof *header);
-    if (header->size != size) ++counter->wrong;
-    --counter->blocks;
-    counter->bytes -= (long)header->size;
-    free(header->base);
-}
-
-static zeta_status create(zeta_context **context, struct counter *counter, int threads) {
-    zeta_context_params params;
-    zeta_context_params_init(&params);
-    params.threads = threads;
-    params.allocator.allocate = allocate;
-    params.allocator.release = release;
-    params.allocator.user = counter;
-    return zeta_context_create(context, &params);
-}
 
 static void fail_create(int threads) {
     struct counter counter = {0, 0, 0, 0, 0};
@@ -67,7 +14,7 @@ static void fail_create(int threads) {
         counter.calls = 0;
         counter.fail_at = n++;
         context = (zeta_context *)&counter; /* must become NULL on failure */
-        status = create(&context, &counter, threads);
+        status = counted_context(&context, &counter, threads);
         if (status == ZETA_OK) break;
         CHECK_STATUS(status, ZETA_ERROR_MEMORY, "zeta_context_create");
         CHECK(context == NULL);
@@ -91,7 +38,7 @@ static void fail_function(struct call *call, enum function function, int threads
         CHECK_STATUS(zeta_context_create(&helper, NULL), ZETA_OK, "");
         call_init(call, helper, saving);
         counter.fail_at = -1;
-        CHECK_STATUS(create(&context, &counter, threads), ZETA_OK, "");
+        CHECK_STATUS(counted_context(&context, &counter, threads), ZETA_OK, "");
         call->context = context;
         call->size = 77;
         blocks = counter.blocks;
@@ -120,7 +67,7 @@ static void scratch_allocates_nothing(struct call *call, enum function function,
     struct counter counter = {0, -1, 0, 0, 0};
     zeta_context *context = NULL;
     void *scratch;
-    CHECK_STATUS(create(&context, &counter, threads), ZETA_OK, "");
+    CHECK_STATUS(counted_context(&context, &counter, threads), ZETA_OK, "");
     call_init(call, context, SAVED);
     CHECK_STATUS(call_run(call, query), ZETA_OK, function_names[query]);
     CHECK_WITH(call->size > 0, function_names[query]);
@@ -151,6 +98,8 @@ void test_allocator(void) {
         scratch_allocates_nothing(call, FORWARD, FORWARD_SCRATCH, threads);
         scratch_allocates_nothing(call, BACKWARD, BACKWARD_SCRATCH, threads);
         scratch_allocates_nothing(call, DENSE, DENSE_SCRATCH, threads);
+        scratch_allocates_nothing(call, GIVEN, GIVEN_SCRATCH, threads);
+        scratch_allocates_nothing(call, GIVEN_BACKWARD, GIVEN_BACKWARD_SCRATCH, threads);
     }
     free(call);
 }

@@ -25,6 +25,8 @@ static const struct {
     {ZETA_ERROR_BUSY, -11, "ZETA_ERROR_BUSY"},
     {ZETA_ERROR_CANCELLED, -12, "ZETA_ERROR_CANCELLED"},
     {ZETA_ERROR_INTERNAL, -13, "ZETA_ERROR_INTERNAL"},
+    {ZETA_ERROR_IO, -14, "ZETA_ERROR_IO"},
+    {ZETA_ERROR_FORMAT, -15, "ZETA_ERROR_FORMAT"},
 };
 
 static struct call call;
@@ -122,6 +124,14 @@ static void reach_others(zeta_context *context) {
     CHECK_STATUS(busy_status, ZETA_ERROR_BUSY, "");
 }
 
+static void reach_by_caches(zeta_context *context) {
+    zeta_cache *cache = NULL;
+    CHECK_STATUS(zeta_cache_create(&cache, context, NULL), ZETA_OK, "");
+    reach(zeta_cache_load(cache, "no such folder/no such file"), ZETA_ERROR_IO);
+    reach(zeta_cache_load_buffer(cache, "not a saved cache", 17), ZETA_ERROR_FORMAT);
+    zeta_cache_destroy(&cache);
+}
+
 /* What forward saved may be copied to another address, whatever its alignment beyond 4 bytes. */
 static void move_saved(zeta_context *context) {
     static uint32_t moved[2 * sizeof call.saved / sizeof(uint32_t)];
@@ -147,11 +157,12 @@ void test_statuses(void) {
         CHECK_WITH((int)known[i].status == known[i].number, known[i].name);
         CHECK_WITH(strcmp(zeta_status_name(known[i].status), known[i].name) == 0, known[i].name);
     }
-    CHECK(strcmp(zeta_status_name((zeta_status)-14), "unknown") == 0);
+    CHECK(strcmp(zeta_status_name((zeta_status)-16), "unknown") == 0);
     CHECK(strcmp(zeta_status_name((zeta_status)1), "unknown") == 0);
     CHECK_STATUS(zeta_context_create(&context, NULL), ZETA_OK, "");
     reach_by_tensors(context);
     reach_others(context);
+    reach_by_caches(context);
     move_saved(context);
     zeta_context_destroy(&context);
 }

@@ -3,6 +3,7 @@
 #define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 #include <vector>
@@ -94,6 +95,63 @@ TEST_CASE("selection, recall and codes") {
     context.cells(data.queries(), {cells.data(), {1, H, N, DK}});
     context.decode({std::as_const(codes).data(), {1, H, N}}, {decoded.data(), {1, H, N, DK}});
     CHECK(cells == decoded);
+}
+
+TEST_CASE("a cache") {
+    Data data;
+    zeta::Context context;
+    context.forward(data.params, {data.queries(), data.keys(), data.values(), data.output()});
+    const std::vector<float> whole = data.out;
+    zeta::CacheParams params;
+    params.query_heads = H;
+    params.dv = DV;
+    params.attention = &data.params;
+    zeta::Cache cache(context, params);
+    CHECK(cache.batches() == 1);
+    cache.prefill({data.queries(), data.keys(), data.values(), data.output(), {}, data.slots()});
+    CHECK(data.out == whole);
+    CHECK(cache.length() == N);
+    CHECK(cache.bytes() > 0);
+
+    cache.truncate({N - 1});
+    zeta::Cache twins = cache.fork({0, 0});
+    CHECK(twins.batches() == 2);
+    zeta::Cache moved(std::move(twins));
+    CHECK(twins.get() == nullptr);
+    CHECK(moved.length(1) == N - 1);
+    const std::vector<std::byte> saved = cache.save();
+    const zeta::Tensor q(data.q.data() + (N - 1) * DK, {1, H, 1, DK}, {0, N * DK, DK, 1});
+    const zeta::Tensor k(data.k.data() + (N - 1) * DK, {1, H, 1, DK}, {0, N * DK, DK, 1});
+    const zeta::Tensor v(data.v.data() + (N - 1) * DV, {1, H, 1, DV}, {0, N * DV, DV, 1});
+    const zeta::Tensor out(data.out.data() + (N - 1) * DV, {1, H, 1, DV}, {H * N * DV, N * DV, DV, 1});
+    const std::int64_t none = 0;
+    zeta::Cache other = cache.fork();
+    for (int way = 0; way < 3; ++way) { // a step; append and attend; a step of what was loaded
+        std::fill(data.out.begin(), data.out.end(), 0.0f);
+        if (way == 1) {
+            other.append({{}, k, v});
+            other.append({{}, k, v, {}, {}, {}, &none});
+            other.attend({q, {}, {}, out});
+        } else {
+            cache.step({q, k, v, out});
+        }
+        for (std::size_t c = N * DV - DV; c < N * DV; ++c) CHECK(data.out[c] == whole[c]);
+        cache.load(saved);
+    }
+    cache.evict_before({N / 2});
+    CHECK(cache.first() == N / 2);
+    cache.reset();
+    CHECK(cache.length() == 0);
+
+    CHECK_THROWS_AS(cache.truncate({1}), zeta::Error);
+    CHECK_THROWS_AS(cache.truncate({0, 0}), std::invalid_argument);
+    CHECK_THROWS_AS(cache.evict_before({}), std::invalid_argument);
+    CHECK_THROWS_AS(cache.fork({}), zeta::Error);
+    CHECK_THROWS_AS(cache.load(std::vector<std::byte>()), zeta::Error);
+    CHECK_THROWS_AS(cache.load("no such folder/file"), zeta::Error);
+    CHECK_THROWS_AS(cache.save("no such folder/file"), zeta::Error);
+    params.dk = 0;
+    CHECK_THROWS_AS(zeta::Cache(context, params), zeta::Error);
 }
 
 TEST_CASE("errors are exceptions") {

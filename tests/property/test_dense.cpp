@@ -56,6 +56,23 @@ TEST_CASE("dense: random cases") {
     }
 }
 
+TEST_CASE("dense: queries without any key, and no mean, are zeros") {
+    const Context context = make_context(nullptr, 2);
+    for (int score = 0; score < 5; ++score) {
+        Case problem = plain_case(1, 2, 9, 3, 4, settings().seed);
+        problem.options.score = static_cast<oracle::Score>(score);
+        problem.options.first = 5; // keys before it are not searched, and nothing else is attended
+        problem.options.local = 0;
+        problem.options.mean = false;
+        const Result got = run_dense(context.get(), problem, Place::page_end, 1);
+        const oracle::Selector selector(problem.shape, problem.options, problem.q, problem.k);
+        INFO(describe(problem));
+        CHECK(got.error == "");
+        CHECK(compare_rows(problem, got, selector.all_searchable()) == "");
+        CHECK(std::count(got.out.begin(), got.out.begin() + 5 * 4, 0.0f) == 5 * 4);
+    }
+}
+
 TEST_CASE("dense: with K >= M, exact, dot, gamma sqrt(dk), no mean, it is softmax attention") {
     const Context context = make_context(nullptr, 1);
     Case problem = plain_case(1, 1, 100, 4, 7, settings().seed);

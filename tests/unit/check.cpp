@@ -3,6 +3,7 @@
 // accepted calls are resolved with their defaults.
 #include <doctest/doctest.h>
 
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <functional>
@@ -489,4 +490,34 @@ TEST_CASE("codes") {
     codes.shape[2] = 5;
     CHECK(encode() == ZETA_ERROR_SHAPE);
     CHECK(guarded([&] { check_decode(&codes, &cells); }) == ZETA_ERROR_SHAPE);
+}
+
+// Only shapes are looked at, so that tensors may be larger than any memory.
+TEST_CASE("sizes beyond all bounds") {
+    zeta_context *context = nullptr;
+    REQUIRE(zeta_context_create(&context, nullptr) == ZETA_OK);
+    const auto status = [&](std::array<int64_t, 4> q, std::array<int64_t, 4> k, int64_t packed) {
+        const int64_t v_shape[] = {k[0], k[1], k[2], 1}, out_shape[] = {q[0], q[1], q[2], 1};
+        const zeta_tensor q_view = zeta_tensor_contiguous(nullptr, ZETA_F32, 4, q.data()),
+                          k_view = zeta_tensor_contiguous(nullptr, ZETA_F32, 4, k.data()),
+                          v_view = zeta_tensor_contiguous(nullptr, ZETA_F32, 4, v_shape),
+                          out_view = zeta_tensor_contiguous(nullptr, ZETA_F32, 4, out_shape);
+        zeta_attention_params params;
+        zeta_attention_params_init(&params);
+        if (packed > 0) params.sequences = 1, params.q_lengths = &q[2], params.k_lengths = &packed;
+        zeta_forward_args args;
+        zeta_forward_args_init(&args);
+        args.q = &q_view, args.k = &k_view, args.v = &v_view, args.out = &out_view;
+        size_t size = 1;
+        const zeta_status result = zeta_forward_scratch_size(context, &params, &args, &size);
+        CHECK(size == 0);
+        CHECK(zeta_last_error()[0] != '\0');
+        return result;
+    };
+    constexpr int64_t huge = int64_t{1} << 33;
+    CHECK(status({1, 1, 1, 3}, {1, 1, ZETA_MAX_KEYS + 1, 3}, 0) == ZETA_ERROR_SHAPE);
+    CHECK(status({1, 1, 1, 3}, {1, 1, huge, 3}, huge) == ZETA_ERROR_SHAPE);
+    CHECK(status({huge, huge, huge, 3}, {huge, huge, huge, 3}, 0) == ZETA_ERROR_SHAPE);
+    CHECK(status({1 << 20, 1 << 20, 1 << 20, 3}, {1 << 20, 1 << 20, 1 << 20, 3}, 0) == ZETA_ERROR_SHAPE);
+    zeta_context_destroy(&context);
 }

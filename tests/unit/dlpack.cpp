@@ -93,6 +93,7 @@ TEST_CASE("DLPack tensors that are refused leave the view as it was") {
     CHECK(status([](DLTensor &t) { t.ndim = 5; }) == ZETA_ERROR_SHAPE);
     CHECK(status([](DLTensor &t) { t.ndim = -1; }) == ZETA_ERROR_SHAPE);
     CHECK(status([](DLTensor &t) { t.shape = nullptr; }) == ZETA_ERROR_ARGUMENT);
+    CHECK(status([](DLTensor &t) { t.byte_offset = UINT64_MAX; }) == ZETA_ERROR_ARGUMENT);
     CHECK(zeta_tensor_from_dlpack(nullptr, nullptr) == ZETA_ERROR_ARGUMENT);
     CHECK(zeta_tensor_from_dlpack(&view, nullptr) == ZETA_ERROR_ARGUMENT);
     DLTensor tensor = sample(data, shape);
@@ -100,4 +101,15 @@ TEST_CASE("DLPack tensors that are refused leave the view as it was") {
     CHECK(zeta_tensor_to_dlpack(nullptr, &view) == ZETA_ERROR_ARGUMENT);
     CHECK(zeta_tensor_to_dlpack(&tensor, &view) == ZETA_ERROR_DTYPE);
     CHECK(tensor.data == data);
+    const auto back = [&](void (*spoil)(zeta_tensor &)) {
+        zeta_tensor legal = zeta_tensor_contiguous(data, ZETA_F32, 3, shape);
+        spoil(legal);
+        const zeta_status result = zeta_tensor_to_dlpack(&tensor, &legal);
+        CHECK(tensor.ndim == 3);
+        return result;
+    };
+    CHECK(back([](zeta_tensor &t) { t.dtype = 99; }) == ZETA_ERROR_DTYPE);
+    CHECK(back([](zeta_tensor &t) { t.device = 7; }) == ZETA_ERROR_ARGUMENT);
+    CHECK(back([](zeta_tensor &t) { t.rank = -1; }) == ZETA_ERROR_ARGUMENT);
+    CHECK(back([](zeta_tensor &t) { t.rank = ZETA_MAX_RANK + 1; }) == ZETA_ERROR_ARGUMENT);
 }

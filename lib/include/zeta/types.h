@@ -26,9 +26,11 @@ typedef enum zeta_status {
     ZETA_ERROR_ISA = -8,            /* instruction set unknown, or absent from this CPU or build */
     ZETA_ERROR_SCRATCH = -9,        /* scratch or saved buffer smaller than the queried size, or saved by another call */
     ZETA_ERROR_MEMORY = -10,        /* an allocation failed */
-    ZETA_ERROR_BUSY = -11,          /* the context is serving another call */
+    ZETA_ERROR_BUSY = -11,          /* the context or cache is serving another call */
     ZETA_ERROR_CANCELLED = -12,     /* the progress callback asked to stop; outputs hold unspecified values */
-    ZETA_ERROR_INTERNAL = -13       /* a defect in zeta or a library it uses; please report it */
+    ZETA_ERROR_INTERNAL = -13,      /* a defect in zeta or a library it uses; please report it */
+    ZETA_ERROR_IO = -14,            /* a file cannot be read or written */
+    ZETA_ERROR_FORMAT = -15         /* not a whole, sound file of the kind expected, or from a newer version */
 } zeta_status;
 
 /* Short name of a status, "ZETA_ERROR_SHAPE"; "unknown" for other values. Never NULL. */

@@ -4,6 +4,7 @@
 #define ZETA_ZETA_H
 
 #include "attention.h"
+#include "cache.h"
 #include "codes.h"
 #include "context.h"
 #include "types.h"

@@ -107,6 +107,11 @@ struct ContextParams : zeta_context_params {
     ContextParams() : zeta_context_params() { zeta_context_params_init(this); }
 };
 
+// zeta_cache_params with its defaults.
+struct CacheParams : zeta_cache_params {
+    CacheParams() : zeta_cache_params() { zeta_cache_params_init(this); }
+};
+
 // What a backward call needs of the forward call.
 using Saved = std::vector<std::byte>;
 
@@ -122,6 +127,13 @@ struct BackwardTensors {
     Tensor q, k, v, grad_out;
     Tensor grad_q = {}, grad_k = {}, grad_v = {}, grad_gamma = {};
     const Saved *saved = nullptr;
+};
+
+// Tensors of a call of a cache; see zeta_cache_args. counts: NULL, or one number a sequence.
+struct CacheTensors {
+    Tensor q = {}, k = {}, v = {}, out = {};
+    Tensor normaliser = {}, neighbours = {}; // optional
+    const std::int64_t *counts = nullptr;
 };
 
 // A stage of the last forward or backward call and its wall time.
@@ -260,6 +272,94 @@ private:
     }
 
     zeta_context *context_ = nullptr;
+};
+
+// Decode, one token or many at a time; see cache.h. Arrays have one number a sequence.
+class Cache {
+public:
+    Cache(const Context &context, const zeta_cache_params &params) {
+        check(zeta_cache_create(&cache_, context.get(), &params));
+    }
+    ~Cache() { zeta_cache_destroy(&cache_); }
+    Cache(Cache &&other) noexcept : cache_(std::exchange(other.cache_, nullptr)) {}
+    Cache &operator=(Cache &&other) noexcept {
+        std::swap(cache_, other.cache_);
+        return *this;
+    }
+    Cache(const Cache &) = delete;
+    Cache &operator=(const Cache &) = delete;
+
+    zeta_cache *get() const noexcept { return cache_; }
+    std::int64_t batches() const noexcept { return zeta_cache_batches(cache_); }
+    std::int64_t length(std::int64_t sequence = 0) const noexcept { return zeta_cache_length(cache_, sequence); }
+    std::int64_t first(std::int64_t sequence = 0) const noexcept { return zeta_cache_first(cache_, sequence); }
+    std::size_t bytes() const noexcept { return zeta_cache_bytes(cache_); }
+
+    void append(const CacheTensors &tensors) { call(zeta_cache_append, tensors); }
+    void attend(const CacheTensors &tensors) { call(zeta_cache_attend, tensors); }
+    void step(const CacheTensors &tensors) { call(zeta_cache_step, tensors); }
+    void prefill(const CacheTensors &tensors) { call(zeta_cache_prefill, tensors); }
+
+    void truncate(const std::vector<std::int64_t> &lengths) {
+        check(zeta_cache_truncate(cache_, counted(lengths, "truncate")));
+    }
+    void evict_before(const std::vector<std::int64_t> &positions) {
+        check(zeta_cache_evict_before(cache_, counted(positions, "evict_before")));
+    }
+    void reset() { check(zeta_cache_reset(cache_)); }
+
+    // All sequences; or those chosen, in that order.
+    Cache fork() {
+        Cache result;
+        check(zeta_cache_fork(cache_, nullptr, 0, &result.cache_));
+        return result;
+    }
+    Cache fork(const std::vector<std::int64_t> &sequences) {
+        const std::int64_t none = 0; // no sequence is refused, not taken for all
+        const std::int64_t *chosen = sequences.empty() ? &none : sequences.data();
+        Cache result;
+        check(zeta_cache_fork(cache_, chosen, static_cast<std::int64_t>(sequences.size()), &result.cache_));
+        return result;
+    }
+
+    void save(const std::string &path) { check(zeta_cache_save(cache_, path.c_str())); }
+    void load(const std::string &path) { check(zeta_cache_load(cache_, path.c_str())); }
+    std::vector<std::byte> save() {
+        std::size_t size = 0;
+        check(zeta_cache_save_buffer(cache_, nullptr, &size));
+        std::vector<std::byte> data(size);
+        check(zeta_cache_save_buffer(cache_, data.data(), &size));
+        data.resize(size);
+        return data;
+    }
+    void load(const std::vector<std::byte> &data) {
+        const std::byte none{}; // an empty file, not a missing one
+        check(zeta_cache_load_buffer(cache_, data.empty() ? &none : data.data(), data.size()));
+    }
+
+private:
+    Cache() = default;
+
+    void call(zeta_status (*function)(zeta_cache *, const zeta_cache_args *), const CacheTensors &tensors) {
+        zeta_cache_args args;
+        zeta_cache_args_init(&args);
+        args.q = tensors.q.get();
+        args.k = tensors.k.get();
+        args.v = tensors.v.get();
+        args.out = tensors.out.get();
+        args.normaliser = tensors.normaliser.get();
+        args.neighbours = tensors.neighbours.get();
+        args.counts = tensors.counts;
+        check(function(cache_, &args));
+    }
+
+    const std::int64_t *counted(const std::vector<std::int64_t> &numbers, const char *function) const {
+        if (static_cast<std::int64_t>(numbers.size()) != batches())
+            throw std::invalid_argument(std::string("zeta::Cache::") + function + ": as many numbers as sequences");
+        return numbers.data();
+    }
+
+    zeta_cache *cache_ = nullptr;
 };
 
 } // namespace wrapper
