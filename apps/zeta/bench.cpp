@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// `zeta bench attend`: options and report; the timing is in bench_run.cpp, the inputs in bench_inputs.cpp.
+// `zeta bench` and `zeta bench attend`: options and report; the timing is in bench_run.cpp, the inputs in
+// bench_inputs.cpp.
 #include <iomanip>
 #include <iostream>
 #include <memory>
 #include <utility>
 
 #include <CLI/CLI.hpp>
-#include <nlohmann/json.hpp>
 
+#include "bench_decode.hpp"
+#include "bench_report.hpp"
 #include "bench_run.hpp"
 #include "commands.hpp"
 #include "options.hpp"
@@ -26,9 +28,8 @@ struct Job {
 };
 
 // Settings as they were used, defaults resolved.
-nlohmann::ordered_json settings_of(const Job &job) {
-    const AttentionOptions &options = job.options;
-    nlohmann::ordered_json settings;
+Report settings_of(const Job &job) {
+    Report settings;
     settings["pass"] = job.pass;
     settings["input"] = job.input;
     settings["n"] = job.shape.n;
@@ -37,46 +38,24 @@ nlohmann::ordered_json settings_of(const Job &job) {
     settings["kv_heads"] = job.shape.groups;
     settings["dk"] = job.shape.dk;
     settings["dv"] = job.shape.dv;
-    settings["neighbours"] = options.neighbours;
-    settings["window"] = options.window == 0 ? options.neighbours : options.window;
-    settings["select"] = options.select;
-    settings["score"] = options.score;
-    settings["causal"] = options.causal();
-    settings["chunk"] = options.chunk;
-    settings["local"] = options.local_width();
-    settings["first"] = options.first;
-    settings["mean"] = options.mean_on();
-    settings["grid"] = options.grid;
-    settings["dtype"] = options.dtype;
+    describe_attention(job.options, settings);
     settings["repeat"] = job.plan.repeat;
     return settings;
 }
 
 void print_json(const Job &job, const Context &context, const BenchResult &result) {
-    nlohmann::ordered_json report = settings_of(job);
-    report["version"] = zeta_version();
-    report["cpu"] = cpu_name();
-    report["isa"] = context.isa();
-    report["threads"] = context.threads();
+    Report report = settings_of(job);
+    describe_machine(context, report);
     report["median_ms"] = result.median_ms;
     report["min_ms"] = result.min_ms;
     if (job.plan.copy) report["copy_ms"] = result.copy_ms;
-    report["stages"] = nlohmann::ordered_json::object();
+    report["stages"] = Report::object();
     for (const auto &stage : result.stages) report["stages"][stage.first] = stage.second;
     std::cout << report.dump() << "\n";
 }
 
 void print_table(const Job &job, const Context &context, const BenchResult &result) {
-    std::cout << "zeta " << zeta_version() << ", " << cpu_name() << ", " << context.isa() << ", " << context.threads()
-              << (context.threads() == 1 ? " thread" : " threads") << "\n";
-    const char *separator = "";
-    const nlohmann::ordered_json settings = settings_of(job);
-    for (const auto &item : settings.items()) {
-        const std::string text = item.value().is_string() ? item.value().get<std::string>() : item.value().dump();
-        std::cout << separator << item.key() << " " << text;
-        separator = ", ";
-    }
-    std::cout << "\n";
+    print_heading(context, settings_of(job));
     const auto row = [](const std::string &name, double ms) {
         std::cout << std::left << std::setw(16) << name << std::right << std::fixed << std::setprecision(3)
                   << std::setw(14) << ms << " ms\n";
@@ -122,7 +101,7 @@ void add_shape_options(CLI::App &command, Job &job) {
         ->check(CLI::IsMember({"forward", "backward"}))
         ->option_text("forward|backward");
     command.add_option("--input", job.input, "gaussian, clustered, drift, equal or sorted [gaussian]")
-        ->check(CLI::IsMember({"gaussian", "clustered", "drift", "equal", "sorted"}))
+        ->check(CLI::IsMember(bench_kinds()))
         ->option_text("KIND");
     command.add_option("--repeat", job.plan.repeat, "timed calls, after one warm-up [5]")
         ->check(CLI::Range(1, 1000000))
@@ -153,11 +132,13 @@ void add_bench(CLI::App &app, int &exit_code) {
     add_attention_options(*command, job->options, false);
     command->add_flag("--json", job->json, "print one JSON object: settings, median_ms, min_ms, stages in ms");
     command->footer(kExamples);
-    bench->footer("Example:\n  zeta bench attend --n 65536 --threads 1");
+    bench->footer(
+        "Examples:\n  zeta bench attend --n 65536 --threads 1\n  zeta bench decode --context 1048576 --threads 1");
     command->callback([job, &exit_code] {
         run_bench_attend(*job);
         exit_code = kExitOk;
     });
+    add_bench_decode(*bench, exit_code);
 }
 
 } // namespace zeta::app

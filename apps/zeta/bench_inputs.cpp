@@ -4,6 +4,11 @@
 
 namespace zeta::app {
 
+const std::vector<std::string> &bench_kinds() {
+    static const std::vector<std::string> kinds{"gaussian", "clustered", "drift", "equal", "sorted"};
+    return kinds;
+}
+
 BenchInputs make_bench_inputs(const std::string &kind, const BenchShape &shape, bool grad_out) {
     BenchInputs inputs;
     inputs.q = Array(ZETA_F32, {1, shape.heads, shape.n, shape.dk});

@@ -3,10 +3,10 @@
 #include "bench_run.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstring>
 
+#include "bench_time.hpp"
 #include "commands.hpp"
 #include "progress.hpp"
 
@@ -14,23 +14,10 @@ namespace zeta::app {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using Stages = std::vector<std::pair<std::string, double>>;
 
 Array bytes_array(size_t bytes) {
     return Array(ZETA_U64, {static_cast<int64_t>(bytes / 8 + 1)});
-}
-
-template <class Call> double timed_ms(const Call &call) {
-    const auto begin = Clock::now();
-    call();
-    return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
-}
-
-double median_of(std::vector<double> values) {
-    std::sort(values.begin(), values.end());
-    const size_t half = values.size() / 2;
-    return values.size() % 2 ? values[half] : (values[half - 1] + values[half]) / 2;
 }
 
 // The tensors and buffers of one forward and one backward call.

@@ -107,6 +107,16 @@ bool Outputs::wants(const std::string &option) const {
 }
 
 void Outputs::write(const std::string &option, const Array &array) {
+    write_with(option, [&](const Put &put) { write_npy(array, put); });
+}
+
+void Outputs::write(const std::string &option, const std::vector<std::pair<const void *, size_t>> &parts) {
+    write_with(option, [&](const Put &put) {
+        for (const auto &part : parts) put(part.first, part.second);
+    });
+}
+
+void Outputs::write_with(const std::string &option, const std::function<void(const Put &)> &body) {
     const auto found =
         std::find_if(files_.begin(), files_.end(), [&](const File &file) { return file.option == option; });
     if (found == files_.end()) return;
@@ -123,7 +133,7 @@ void Outputs::write(const std::string &option, const Array &array) {
     file.temporary = name;
     struct stat replaced;
     if (::stat(file.target.c_str(), &replaced) == 0 && ::fchmod(opened, replaced.st_mode & 0777) != 0) failed();
-    write_npy(array, [&](const void *data, size_t bytes) {
+    body([&](const void *data, size_t bytes) {
         if (!write_all(descriptor.get(), data, bytes)) failed();
     });
     if (::fsync(descriptor.get()) != 0 || descriptor.close() != 0) failed();

@@ -3,7 +3,9 @@
 // all. Until then, and whenever anything fails, existing files keep their bytes and no temporary stays behind.
 #pragma once
 
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "array.hpp"
@@ -25,7 +27,8 @@ public:
     bool wants(const std::string &option) const;
 
     // Writes an announced output to its temporary; nothing for an option that was not announced.
-    void write(const std::string &option, const Array &array);
+    void write(const std::string &option, const Array &array); // as .npy
+    void write(const std::string &option, const std::vector<std::pair<const void *, size_t>> &parts);
 
     // Renames every temporary. When one rename fails, those before it are undone.
     void commit();
@@ -40,6 +43,8 @@ private:
         bool fresh = false;    // the rename replaces no file
         bool renamed = false;
     };
+    using Put = std::function<void(const void *data, size_t bytes)>;
+    void write_with(const std::string &option, const std::function<void(const Put &)> &body);
     void undo();
 
     std::vector<File> files_;

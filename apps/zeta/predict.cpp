@@ -17,6 +17,7 @@
 #include "predict_picture.hpp"
 #include "predict_report.hpp"
 #include "predict_run.hpp"
+#include "predict_stream.hpp"
 #include "session.hpp"
 
 namespace zeta::app {
@@ -24,6 +25,7 @@ namespace zeta::app {
 namespace {
 
 constexpr int64_t kDense = 16384; // bytes: a few seconds on two cores
+constexpr int64_t kKeep = 65536;  // positions of a stream: about 40 MiB
 
 struct Job {
     PredictModel model;
@@ -37,6 +39,10 @@ struct Job {
     int32_t threads = 0;
     std::string isa;
     bool json = false;
+    bool stream = false; // the rest: with a cache
+    std::string save_cache, load_cache;
+    int64_t keep = -1; // < 0: kKeep of a stream, all of a file
+    int64_t renew = ZETA_MAX_KEYS;
 };
 
 void check_job(const Job &job) {
@@ -70,10 +76,9 @@ void run_passes(const Job &job, const Context &context, const Corpus &corpus, Pr
 
 void run_predict(Job &job) {
     const auto start = std::chrono::steady_clock::now();
-    check_job(job);
     if (job.no_picture) job.picture.clear();
-    if (!job.picture.empty()) check_picture_path(job.picture);
     Outputs outputs;
+    outputs.announce("--picture", job.picture);
     outputs.announce("--save-distributions", job.save_distributions);
     const Context context(job.threads, job.isa);
     PredictReport report;
@@ -89,12 +94,51 @@ void run_predict(Job &job) {
     report.prefix = std::min(job.dense, report.bytes);
     run_passes(job, context, corpus, report, outputs);
     report.compressors = run_compressors(corpus.text);
-    if (!job.picture.empty())
-        write_picture(job.picture, draw_picture(context, job.model, corpus, picture_position(corpus.text)));
+    if (!job.picture.empty()) {
+        const std::string picture = draw_picture(context, job.model, corpus, picture_position(corpus.text));
+        outputs.write("--picture", {{picture.data(), picture.size()}});
+    }
     outputs.commit();
     report.picture = job.picture;
     report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     job.json ? print_json(report) : print_table(report);
+}
+
+// Whether a cache predicts. Throws CommandError for what does not go together.
+bool check_online(const CLI::App &command, const Job &job) {
+    const auto given = [&](const char *name) { return command.get_option(name)->count() > 0; };
+    const auto usage = [](const std::string &sentence) { throw CommandError(kExitUsage, sentence); };
+    const bool save = given("--save-cache"), load = given("--load-cache"), online = job.stream || save || load;
+    if (save && job.save_cache.empty()) usage("--save-cache: the name of a file is missing");
+    if (load && job.load_cache.empty()) usage("--load-cache: the name of a file is missing");
+    for (const char *name : {"--keep", "--renew"})
+        if (!online && given(name)) usage(std::string(name) + " belongs to --stream, --save-cache or --load-cache");
+    for (const char *name : {"--picture", "--save-distributions", "--dense"})
+        if (online && given(name))
+            usage(std::string(name) + " does not go with --stream, --save-cache or --load-cache");
+    if (job.stream && given("--text")) usage("--text does not go with --stream, which reads the standard input");
+    if (online && given("--select") && job.select.size() > 1)
+        usage("--select: a cache serves one selection, " + std::to_string(job.select.size()) + " given");
+    if (job.keep > job.renew / 2)
+        usage("--keep " + std::to_string(job.keep) + " is more than half of --renew " + std::to_string(job.renew));
+    return online;
+}
+
+void run_predict_online(const CLI::App &command, const Job &job) {
+    OnlineJob online;
+    online.model = job.model;
+    online.plan.select = command.get_option("--select")->count() > 0 ? job.select[0] : "window";
+    online.plan.keep = job.keep >= 0 ? job.keep : job.stream ? std::min(kKeep, job.renew / 2) : 0;
+    online.plan.renew = job.renew;
+    online.stream = job.stream;
+    online.text = job.text;
+    online.limit = job.limit;
+    online.save = job.save_cache;
+    online.load = job.load_cache;
+    online.threads = job.threads;
+    online.isa = job.isa;
+    online.json = job.json;
+    run_online(online);
 }
 
 void add_text_options(CLI::App &command, Job &job) {
@@ -105,6 +149,22 @@ void add_text_options(CLI::App &command, Job &job) {
     command.add_option("--dense", job.dense, "give dense attention the first bytes; 0 for none [16384]")
         ->check(CLI::Range(int64_t{0}, int64_t{ZETA_MAX_KEYS}))
         ->option_text("BYTES");
+}
+
+void add_cache_options(CLI::App &command, Job &job) {
+    command.add_flag("--stream", job.stream, "predict the standard input as it comes, to its end or Ctrl-C");
+    command.add_option("--save-cache", job.save_cache, "write what is needed to go on after the last byte")
+        ->option_text("FILE");
+    command.add_option("--load-cache", job.load_cache, "go on where --save-cache left off, with the same options")
+        ->option_text("FILE");
+    command
+        .add_option("--keep", job.keep, "search the last P positions alone, to a sixteenth; 0: all [65536; files: 0]")
+        ->check(CLI::Range(int64_t{0}, int64_t{ZETA_MAX_KEYS / 2}))
+        ->option_text("P");
+    command
+        .add_option("--renew", job.renew, "start the cache again from those kept when it has P positions [16777216]")
+        ->check(CLI::Range(int64_t{2}, int64_t{ZETA_MAX_KEYS}))
+        ->option_text("P");
 }
 
 void add_model_options(CLI::App &command, Job &job) {
@@ -145,13 +205,22 @@ constexpr const char *kExamples = R"(Examples:
   zeta predict
   zeta predict --text book.txt --select window --no-picture
   zeta predict --limit 20000 --save-distributions p.npy --json
+  tail -f log.txt | zeta predict --stream --keep 100000
+  zeta predict --text one.txt --save-cache c.zeta
+  zeta predict --text two.txt --load-cache c.zeta --save-cache c.zeta
 
 Every position of the text asks which earlier contexts were most like its own; what followed
 them is the prediction. A context is a point: the bits of the bytes before it, latest first,
 dealt round the dk coordinates, so that the Z-curve sorts reversed contexts. Heads weigh near
 and far contexts differently (gamma); an online mixer learns as it goes whom to believe. Row t
 uses bytes before t alone. Sizes are code lengths, set beside xz -9e and bzip2 -9. recall: the
-share of the true K nearest contexts that the selection found.)";
+share of the true K nearest contexts that the selection found.
+
+--stream, --save-cache and --load-cache predict with a cache of keys and values and one
+selection (window unless --select says another), and compare with nothing. Figures are those of
+one run over all of the text, also where it came in several runs. On a terminal --stream shows
+bits per byte as it reads. The end of the input, --limit, Ctrl-C and SIGTERM end a stream alike:
+the byte at hand is finished, the cache saved if it is to be, the figures printed, exit code 0.)";
 
 } // namespace
 
@@ -159,11 +228,13 @@ void add_predict(CLI::App &app, int &exit_code) {
     auto job = std::make_shared<Job>();
     CLI::App *command = app.add_subcommand("predict", "predict each byte of a text from the contexts before it");
     add_text_options(*command, *job);
+    add_cache_options(*command, *job);
     add_model_options(*command, *job);
     add_other_options(*command, *job);
     command->footer(kExamples);
-    command->callback([job, &exit_code] {
-        run_predict(*job);
+    command->callback([job, command, &exit_code] {
+        check_job(*job);
+        check_online(*command, *job) ? run_predict_online(*command, *job) : run_predict(*job);
         exit_code = kExitOk;
     });
 }

@@ -7,16 +7,19 @@
 
 namespace zeta::app {
 
-namespace {
+unsigned symbol_of(uint8_t byte) {
+    const unsigned low = byte & 127u;
+    if (low < 32) return 0;
+    return (low >= 96 ? 32u : 0u) | (low & 31u);
+}
 
-// The point of the context that ends before position t.
-void embed_one(const Text &text, size_t t, int dk, float *point) {
+void embed_context(const uint8_t *end, size_t known, int dk, float *point) {
     std::array<uint32_t, ZETA_MAX_DK> cells{};
     const int total = kCoordinateBits * dk;
     for (int dealt = 0; dealt < total; dealt += kSymbolBits) {
         const size_t back = static_cast<size_t>(dealt / kSymbolBits) + 1;
-        if (back > t) break;
-        const unsigned symbol = symbol_of(text[t - back]);
+        if (back > known) break;
+        const unsigned symbol = symbol_of(*(end - back));
         for (int i = 0; i < kSymbolBits && dealt + i < total; ++i) {
             const int index = dealt + i;
             const uint32_t bit = symbol >> (kSymbolBits - 1 - i) & 1;
@@ -28,20 +31,12 @@ void embed_one(const Text &text, size_t t, int dk, float *point) {
             (static_cast<float>(cells[static_cast<size_t>(e)]) + 0.5f) / static_cast<float>(1 << kCoordinateBits);
 }
 
-} // namespace
-
-unsigned symbol_of(uint8_t byte) {
-    const unsigned low = byte & 127u;
-    if (low < 32) return 0;
-    return (low >= 96 ? 32u : 0u) | (low & 31u);
-}
-
 Keys embed(const Text &text, int dk) {
     const auto n = static_cast<int64_t>(text.size());
     Keys keys{Array(ZETA_F32, {n, dk}), Array(ZETA_F32, {n, dk})};
     auto *q = keys.q.data<float>(), *k = keys.k.data<float>();
     const auto width = static_cast<size_t>(dk);
-    for (size_t t = 0; t < text.size(); ++t) embed_one(text, t, dk, q + t * width);
+    for (size_t t = 0; t < text.size(); ++t) embed_context(text.data() + t, t, dk, q + t * width);
     if (n == 0) return keys;
     std::fill_n(k, width, 0.0f);
     std::copy_n(q, (text.size() - 1) * width, k + width);

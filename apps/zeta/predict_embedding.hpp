@@ -22,6 +22,14 @@ constexpr int kCoordinateBits = 23; // with the half that centres a point, 24: e
 // All others, capitals and punctuation: the five low bits. Bytes of 128 and more: as if without their bit 7.
 unsigned symbol_of(uint8_t byte);
 
+// Bytes of a context that a point of dk coordinates sees.
+constexpr int64_t context_bytes(int dk) {
+    return (kCoordinateBits * dk + kSymbolBits - 1) / kSymbolBits;
+}
+
+// point [dk] of the context that ends before `end`; `known` bytes may be read before it.
+void embed_context(const uint8_t *end, size_t known, int dk, float *point);
+
 // Row t of the queries holds the context of position t; row t of the keys that of position t - 1 and row 0 zeros.
 struct Keys {
     Array q; // [N, dk]

@@ -115,4 +115,20 @@ double Mixer::code(uint8_t byte) {
     return bits;
 }
 
+std::vector<float> Mixer::learned() const {
+    std::vector<float> all = outer_;
+    for (const auto &gate : gate_) all.insert(all.end(), gate.begin(), gate.end());
+    return all;
+}
+
+void Mixer::load(const std::vector<float> &learned) {
+    const float *next = learned.data();
+    const auto take = [&](std::vector<float> &to) {
+        std::copy_n(next, to.size(), to.begin());
+        next += to.size();
+    };
+    take(outer_);
+    for (auto &gate : gate_) take(gate);
+}
+
 } // namespace zeta::app

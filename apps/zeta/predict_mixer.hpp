@@ -26,6 +26,10 @@ public:
     // -log2 of the probability of `byte`, then learns it.
     double code(uint8_t byte);
 
+    // All that was learned, as numbers: a mixer of as many heads that loads them goes on as this one would.
+    std::vector<float> learned() const;
+    void load(const std::vector<float> &learned); // as many numbers as learned() gives
+
 private:
     static constexpr size_t kGates = 3;
 

@@ -6,18 +6,11 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
-#include <cerrno>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <sstream>
 #include <vector>
-
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "commands.hpp"
-#include "file.hpp"
 
 namespace zeta::app {
 
@@ -253,33 +246,6 @@ std::string draw_picture(const Context &context, const PredictModel &model, cons
     write_contexts(svg, corpus, neighbours, position);
     svg << "</svg>\n";
     return svg.str();
-}
-
-void check_picture_path(const std::string &path) {
-    const size_t slash = path.rfind('/');
-    const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-    struct stat found {};
-    int error = 0;
-    if (::access(folder.c_str(), W_OK | X_OK) != 0)
-        error = errno;
-    else if (path.empty() || slash + 1 == path.size() || (::stat(path.c_str(), &found) == 0 && S_ISDIR(found.st_mode)))
-        error = EISDIR;
-    if (error) throw CommandError(kExitOutput, "--picture: " + printable(path) + ": " + std::strerror(error));
-}
-
-void write_picture(const std::string &path, const std::string &picture) {
-    const std::string temporary = path + "." + std::to_string(::getpid()) + ".part";
-    std::FILE *file = std::fopen(temporary.c_str(), "wbx");
-    bool good = file != nullptr;
-    int error = errno;
-    if (good) {
-        good = std::fwrite(picture.data(), 1, picture.size(), file) == picture.size();
-        good = std::fclose(file) == 0 && good;
-        good = good && std::rename(temporary.c_str(), path.c_str()) == 0;
-        error = errno;
-        if (!good) std::remove(temporary.c_str());
-    }
-    if (!good) throw CommandError(kExitOutput, "--picture: " + printable(path) + ": " + std::strerror(error));
 }
 
 } // namespace zeta::app

@@ -15,10 +15,4 @@ int64_t picture_position(const Text &text);
 
 std::string draw_picture(const Context &context, const PredictModel &model, const Corpus &corpus, int64_t position);
 
-// Refuses a path that cannot be written before the work begins. Throws CommandError (kExitOutput).
-void check_picture_path(const std::string &path);
-
-// Under a temporary name first: an existing file survives a failure.
-void write_picture(const std::string &path, const std::string &picture);
-
 } // namespace zeta::app

@@ -23,6 +23,7 @@ int exit_code_of(zeta_status status) {
     case ZETA_ERROR_STRIDE:
     case ZETA_ERROR_DTYPE:
     case ZETA_ERROR_OVERLAP:
+    case ZETA_ERROR_FORMAT:
         return kExitInput;
     default:
         return kExitInternal;

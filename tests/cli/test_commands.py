@@ -11,7 +11,7 @@ class Commands(CliTest):
         text = self.succeed("--help").decode()
         for word in ("attend", "recall", "predict", "bench", "info", "Exit codes", "zeta attend --q"):
             self.assertIn(word, text)
-        for command in (["attend"], ["recall"], ["info"], ["bench"], ["bench", "attend"]):
+        for command in (["attend"], ["recall"], ["info"], ["bench"], ["bench", "attend"], ["bench", "decode"], ["predict"]):
             self.assertIn("Example", self.succeed(*command, "--help").decode())
         self.assertRegex(self.succeed("--version").decode(), r"^zeta \d+\.\d+\.\d+\n$")
 
@@ -62,3 +62,57 @@ class Commands(CliTest):
         self.succeed(*small, "--heads", 4, "--kv-heads", 2, "--m", 400, "--dtype", "bf16", "--select", "exact", "--grid", "range")
         self.succeed(*small, "--no-causal", "--m", 100, "--input", "drift", "--dk", 2)
         self.assertIn(b"median", self.succeed(*small[:-1]))
+
+    def decode(self, *words):
+        """Small figures of bench decode that make sense together."""
+        found = self.json(self.succeed("bench", "decode", "--steps", 30, "--repeat", 2, "--rounds", 1, *words, "--json"))
+        self.assertEqual(len(found["runs"]), 2)
+        for times in (found, found["per_head"], *found["runs"]):
+            order = [times[name] for name in ("median_us", "p99_us", "p999_us", "max_us")]
+            self.assertEqual(order[1:], sorted(order[1:]))
+            self.assertTrue(all(us > 0 for us in order))
+        for name in ("p99_us", "p999_us", "max_us"):
+            self.assertEqual(found[name], min(times[name] for times in found["runs"]))
+            self.assertAlmostEqual(found["per_head"][name] * found["heads"], found[name])
+        self.assertGreater(found["tokens_per_second"], 0)
+        for key in ("cpu", "isa", "threads", "version", "neighbours", "window", "local", "mean", "dtype"):
+            self.assertIn(key, found)
+        return found
+
+    def test_bench_decode(self):
+        for kind in ("gaussian", "clustered", "drift", "equal", "sorted"):
+            for select in (["window"], ["window", "--window", 64], ["exact"]):
+                found = self.decode("--context", 200, "--dv", 8, "--input", kind, "--select", *select)
+                self.assertEqual((found["context"], found["steps"], found["input"]), (200, 30, kind))
+                self.assertEqual((found["span"], found["select"]), (25, select[0]))
+                self.assertAlmostEqual(found["prefill_of_forward"], found["prefill_ms"] / found["forward_ms"])
+                self.assertEqual(found["dense_us"], min(found["dense_loop_us"], found["dense_library_us"]))
+                self.assertAlmostEqual(found["dense_of_median"], found["dense_us"] / found["median_us"])
+
+    def test_bench_decode_options(self):
+        for words in (["--heads", 4, "--kv-heads", 2, "--threads", 2], ["--heads", 3, "--threads", 1], ["--no-causal"],
+                      ["--dk", 1, "--dv", 1], ["--dk", 8, "--dv", 33, "--local", 5, "--mean", "off"], ["--dtype", "bf16"],
+                      ["--score", "dot", "--gamma", 2], ["--chunk", 16, "--first", 20, "--grid", "range"], ["--isa", "scalar"],
+                      ["--neighbours", 8, "--window", 24, "--span", 3]):
+            with self.subTest(words):
+                self.decode("--context", 90, *words)
+        self.decode("--context", 1)
+        raw = {}
+        for kind, element in (("f32", 4), ("bf16", 2), ("f16", 2), ("i8", 1)):
+            found = self.decode("--context", 3000, "--value-type", kind)
+            self.assertEqual(found["value_type"], kind)
+            self.assertAlmostEqual(found["bytes_per_token"] / found["bytes_of_raw"], 12 + 64 * element, places=6)
+            self.assertGreaterEqual(found["bytes_of_raw"], 1)
+            raw[kind] = found["bytes_per_token"]
+        self.assertLess(raw["i8"], raw["bf16"])
+        self.assertLess(raw["bf16"], raw["f32"])
+
+    def test_bench_decode_in_part(self):
+        small = ["bench", "decode", "--context", 100, "--steps", 20, "--repeat", 1]
+        found = self.json(self.succeed(*small, "--rounds", 0, "--no-dense", "--json"))
+        for name in ("prefill_ms", "forward_ms", "prefill_of_forward", "dense_us", "dense_of_median", "dense_loop_us"):
+            self.assertIsNone(found[name])
+        self.assertGreater(found["median_us"], 0)
+        text = self.succeed(*small)
+        for word in (b"median", b"99.9 %", b"slowest", b"tokens", b"memory", b"prefill", b"dense"):
+            self.assertIn(word, text)

@@ -53,7 +53,8 @@ class Outputs(CliTest):
             self.refuse(OUTPUT, "info", says="standard output", stdout=full)
         reader, writer = os.pipe()
         os.close(reader)
-        for command in (words, ["info", "--json"], ["attend", "--help"], ["bench", "attend", "--n", "64"]):
+        for command in (words, ["info", "--json"], ["attend", "--help"], ["bench", "attend", "--n", "64"],
+                        ["bench", "decode", "--context", "64", "--steps", "9"]):
             self.refuse(OUTPUT, *command, says="standard output", stdout=writer)
         os.close(writer)
         self.refuse(OUTPUT, *words, says="standard output", preexec_fn=lambda: os.close(1))
@@ -81,13 +82,14 @@ class Outputs(CliTest):
     def test_interrupt(self):
         """SIGTERM in the middle of a long call: cancelled, nothing left, no death by signal."""
         before = self.snapshot()
-        job = subprocess.Popen([zeta_path(), "bench", "attend", "--n", "512", "--repeat", "1000000", "--threads", "1"],
-                               cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        try:
-            job.communicate(timeout=1.5)
-            self.fail("a million runs ended early")
-        except subprocess.TimeoutExpired:
-            job.terminate()
-        out, line = job.communicate(timeout=60)
-        self.assertEqual((job.returncode, out, line), (1, b"", b"zeta: bench: interrupted\n"))
-        self.assertEqual(self.snapshot(), before)
+        for words in (["attend", "--n", "512", "--repeat", "1000000"], ["decode", "--context", "512", "--steps", "100000000"]):
+            job = subprocess.Popen([zeta_path(), "bench", *words, "--threads", "1"], cwd=self.folder, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE)
+            try:
+                job.communicate(timeout=1.5)
+                self.fail("a million runs ended early")
+            except subprocess.TimeoutExpired:
+                job.terminate()
+            out, line = job.communicate(timeout=60)
+            self.assertEqual((job.returncode, out, line), (1, b"", b"zeta: bench: interrupted\n"))
+            self.assertEqual(self.snapshot(), before)

@@ -69,6 +69,17 @@ class Refusals(CliTest):
         self.refuse(USAGE, "bench", "attend", "--n", "8", "--m", "4", says="4")
         self.refuse(USAGE, "bench", "attend", "--n", "-1", says="--n")
         self.refuse(USAGE, "bench", "attend", "--heads", "4", "--kv-heads", "3", says="4")
+        for words, says in {
+            ("--context", "0"): "--context", ("--context", "16777216"): "16777216", ("--context", "16777200"): "16777216",
+            ("--context", "9", "--span", "16777215", "--steps", "99999999"): "--span", ("--steps", "0"): "--steps",
+            ("--repeat", "0"): "--repeat", ("--rounds", "-1"): "--rounds", ("--span", "-1"): "--span", ("--heads", "0"): "--heads",
+            ("--heads", "4", "--kv-heads", "3"): "4", ("--dk", "33"): "--dk", ("--dv", "0"): "--dv", ("--input", "noise"): "noise",
+            ("--value-type", "f64"): "f64", ("--window", "8"): "8", ("--threads", "-1"): "--threads", ("--isa", "mmx"): "mmx",
+            ("--device", "cuda"): "not supported", ("--no-causal", "--local", "1"): "local", ("extra",): "extra",
+        }.items():
+            with self.subTest(words):
+                context = () if "--context" in words else ("--context", "64")
+                self.refuse(USAGE, "bench", "decode", *context, *words, says=says)
 
     def test_lengths(self):
         attend = ["attend", *self.sources, "--out", "out.npy"]
