@@ -90,11 +90,17 @@ template <class D> HWY_INLINE hn::Vec<D> WidenF16(D d, hn::Vec<hn::Rebind<uint16
 #endif
 }
 
-// A row element type and how Lanes(d) elements, or the first n of them, become float32.
+// A row element type and how Lanes(d) elements, or the first n of them, become float32. Pair: 2 Lanes(d) elements, in
+// the order that costs least; Unpair: two such vectors in the order of the row.
 struct RowF32 {
     using Type = float;
     template <class D> static HWY_INLINE hn::Vec<D> Load(D d, const Type *p) { return hn::LoadU(d, p); }
     template <class D> static HWY_INLINE hn::Vec<D> Tail(D d, const Type *p, size_t n) { return LoadTail(d, p, n); }
+    template <class D> static HWY_INLINE void Pair(D d, const Type *p, hn::Vec<D> &a, hn::Vec<D> &b) {
+        a = Load(d, p);
+        b = Load(d, p + hn::Lanes(d));
+    }
+    template <class D> static HWY_INLINE void Unpair(D, hn::Vec<D> &, hn::Vec<D> &) {}
 };
 
 struct RowBf16 {
@@ -105,6 +111,26 @@ struct RowBf16 {
     template <class D> static HWY_INLINE hn::Vec<D> Tail(D d, const Type *p, size_t n) {
         return WidenBf16(d, LoadTail(hn::Rebind<uint16_t, D>(), p, n));
     }
+#if HWY_TARGET == HWY_SCALAR
+    template <class D> static HWY_INLINE void Pair(D d, const Type *p, hn::Vec<D> &a, hn::Vec<D> &b) {
+        a = Load(d, p);
+        b = Load(d, p + hn::Lanes(d));
+    }
+    template <class D> static HWY_INLINE void Unpair(D, hn::Vec<D> &, hn::Vec<D> &) {}
+#else // even elements and odd ones: one load, and no lanes to be moved
+    template <class D> static HWY_INLINE void Pair(D d, const Type *p, hn::Vec<D> &a, hn::Vec<D> &b) {
+        const hn::RebindToUnsigned<D> du;
+        const auto both = hn::BitCast(du, hn::LoadU(hn::Repartition<uint16_t, D>(), p));
+        a = hn::BitCast(d, hn::ShiftLeft<16>(both));
+        b = hn::BitCast(d, hn::And(both, hn::Set(du, 0xFFFF0000u)));
+    }
+    template <class D> static HWY_INLINE void Unpair(D d, hn::Vec<D> &a, hn::Vec<D> &b) {
+        HWY_ALIGN_MAX float row[2 * MostLanes(D())];
+        hn::StoreInterleaved2(a, b, d, row);
+        a = hn::Load(d, row);
+        b = hn::Load(d, row + hn::Lanes(d));
+    }
+#endif
 };
 
 struct RowF16 {
@@ -115,6 +141,11 @@ struct RowF16 {
     template <class D> static HWY_INLINE hn::Vec<D> Tail(D d, const Type *p, size_t n) {
         return WidenF16(d, LoadTail(hn::Rebind<uint16_t, D>(), p, n));
     }
+    template <class D> static HWY_INLINE void Pair(D d, const Type *p, hn::Vec<D> &a, hn::Vec<D> &b) {
+        a = Load(d, p);
+        b = Load(d, p + hn::Lanes(d));
+    }
+    template <class D> static HWY_INLINE void Unpair(D, hn::Vec<D> &, hn::Vec<D> &) {}
 };
 
 } // namespace

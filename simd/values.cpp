@@ -77,10 +77,13 @@ template <class Row>
 HWY_INLINE void add_four(const typename Row::Type *row, Vf weight, Vf &s0, Vf &s1, Vf &s2, Vf &s3) {
     const F32 d;
     const size_t lanes = hn::Lanes(d);
-    s0 = hn::MulAdd(weight, Row::Load(d, row), s0);
-    s1 = hn::MulAdd(weight, Row::Load(d, row + lanes), s1);
-    s2 = hn::MulAdd(weight, Row::Load(d, row + 2 * lanes), s2);
-    s3 = hn::MulAdd(weight, Row::Load(d, row + 3 * lanes), s3);
+    Vf v0, v1, v2, v3;
+    Row::Pair(d, row, v0, v1);
+    Row::Pair(d, row + 2 * lanes, v2, v3);
+    s0 = hn::MulAdd(weight, v0, s0);
+    s1 = hn::MulAdd(weight, v1, s1);
+    s2 = hn::MulAdd(weight, v2, s2);
+    s3 = hn::MulAdd(weight, v3, s3);
 }
 template <class Row, size_t kVectors>
 HWY_INLINE void add_entry(const typename Row::Type *row, Vf weight, bool odd, Vf &s0, Vf &s1, Vf &s2, Vf &s3, Vf &s4,
@@ -118,6 +121,17 @@ HWY_INLINE void sum_block(const Values<Row> &values, size_t n, const Output &out
         add_entry<Row, kVectors>(row(ids[1] >> 32), hn::Broadcast<3>(weights), true, s0, s1, s2, s3, s4, s5, s6, s7);
     }
 #endif
+    if constexpr (kVectors >= 4) {
+        const auto add = [&](size_t entry, bool odd) HWY_ATTR {
+            const auto weight = hn::Set(d, values.weights[entry]);
+            add_entry<Row, kVectors>(values.row(entry), weight, odd, s0, s1, s2, s3, s4, s5, s6, s7);
+        };
+        for (; i + kEntries <= n; i += kEntries) {
+            add(i, false);
+            if (kEntries == 2) add(i + 1, true);
+        }
+        if (i < n) add(i++, false);
+    }
     for (; i + kEntries <= n; i += kEntries) {
         accumulate<Row, kVectors, 0>(values, i, s0);
         accumulate<Row, kVectors, 1>(values, i, s1);
@@ -131,10 +145,10 @@ HWY_INLINE void sum_block(const Values<Row> &values, size_t n, const Output &out
     for (; i < n; ++i) {
         accumulate<Row, kVectors, 0>(values, i, s0);
         if constexpr (kVectors > 1) accumulate<Row, kVectors, 1>(values, i, s1);
-        if constexpr (kVectors > 2) accumulate<Row, kVectors, 2>(values, i, s2);
-        if constexpr (kVectors > 2) accumulate<Row, kVectors, 3>(values, i, s3);
     }
     if constexpr (kVectors == 8) {
+        Row::Unpair(d, s4, s5);
+        Row::Unpair(d, s6, s7);
         put(s4, output, 4 * lanes, worst);
         put(s5, output, 5 * lanes, worst);
         put(s6, output, 6 * lanes, worst);
@@ -146,6 +160,8 @@ HWY_INLINE void sum_block(const Values<Row> &values, size_t n, const Output &out
         s3 = hn::Add(s3, s7);
     }
     if constexpr (kVectors >= 4) {
+        Row::Unpair(d, s0, s1);
+        Row::Unpair(d, s2, s3);
         put(s2, output, 2 * lanes, worst);
         put(s3, output, 3 * lanes, worst);
     } else {
