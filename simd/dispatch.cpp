@@ -8,6 +8,7 @@
 
 #include "kernels.hpp"
 #include "targets.hpp"
+#include "vbmi2.hpp"
 
 namespace zeta::simd {
 namespace {
@@ -36,6 +37,8 @@ struct Tables {
             target[i] = find_target(static_cast<Isa>(i));
             if (target[i] != 0) fill(target[i], kernels[i]);
         }
+        const int avx512 = static_cast<int>(Isa::avx512);
+        if (target[avx512] != 0) prefer_vbmi2(kernels[avx512]);
     }
 
     static void fill(int64_t target, Kernels &kernels) {
