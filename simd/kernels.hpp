@@ -70,6 +70,22 @@ struct WeightLists {
     float *sums;
 };
 
+// Rows v [n, channels] and what running through them makes: running[c] += v[r][c], and if means is not NULL
+// means[r][c] = float32((before[c] + running[c]) * (1 / (first + r))). With shares [n, 2] that is mixed with the row of v
+// itself: shares[r][0] v[r][c] + shares[r][1] mean, and apart[r] is set to 1 if a channel is not finite.
+// Strides in elements.
+struct MeanPrefix {
+    const void *v;
+    size_t stride, n, channels;
+    const double *before;
+    double *running, first;
+    float *means;
+    size_t mean_stride;
+    const float *shares = nullptr;
+    uint8_t *apart = nullptr;
+    bool stream = false; // means go around the caches where they are whole cache lines
+};
+
 // One coordinate of a grid: squash t = x / scale, or range (x - lo) / width with width = hi - lo (float32).
 struct GridAxis {
     float scale, lo, width;

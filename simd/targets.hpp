@@ -14,7 +14,7 @@ namespace zeta::simd {
 
 // Every stage: its file's name.
 #define ZETA_STAGES(stage)                                                                                             \
-    stage(codes) stage(sort) stage(levels) stage(window) stage(select) stage(attend) stage(values) stage(backward)     \
+    stage(codes) stage(sort) stage(levels) stage(window) stage(select) stage(attend) stage(near) stage(values) stage(backward)     \
         stage(slopes) stage(convert) stage(mean) stage(exact_build) stage(exact_search) stage(exact_cut)
 
 // Set a stage's pointers to those of `target`, which must be one bit of HWY_TARGETS.

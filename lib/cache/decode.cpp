@@ -8,6 +8,7 @@
 #include <cstring>
 #include <new>
 
+#include "../cpu/history.hpp"
 #include "../cpu/rows.hpp"
 #include "../cpu/sort.hpp"
 #include "../cpu/weigh.hpp"
@@ -38,6 +39,7 @@ struct alignas(Scratch::kAlignment) DecodeWork {
     float *candidate_distances = nullptr;
     float *keys = nullptr, *values = nullptr;           // [K + kInlineLocal, dk] or a slice; [., min(dv, kWidth)]
     float *q = nullptr, *row = nullptr;                 // [dk]; [dv]
+    float *own = nullptr, *mixed = nullptr;             // [dv]
     float *mean_keys = nullptr, *mean_values = nullptr; // [kMeans, dk], [kMeans, dv]
     float *overall = nullptr, *room = nullptr;          // [dk + dv]; mean_room()
     MeanSums sums;
@@ -63,6 +65,8 @@ void DecodeWork::take(Scratch &scratch, const Problem &p, const RowShape &rows) 
     values = scratch.take<float>(gathered * std::min(dv, kWidth));
     q = scratch.take<float>(dk);
     row = scratch.take<float>(dv);
+    own = scratch.take<float>(dv);
+    mixed = scratch.take<float>(dv);
     const size_t means = rows.checkpoint_width == 0 ? 0 : kMeans;
     mean_keys = scratch.take<float>(means * dk);
     mean_values = scratch.take<float>(means * dv);
@@ -96,6 +100,7 @@ private:
     void fetch(uint32_t neighbours, const Place &place) const;
     void emit_neighbours(int64_t i, uint32_t neighbours) const;
     void gather_keys(uint32_t neighbours, const Place &place);
+    const float *mix(const cpu::Weighed &w, const Place &place, const float *mean);
     void attend(int64_t i, const cpu::Weighed &w, const Place &place, const float *mean);
 
     const simd::Kernels &kernels_;
@@ -208,10 +213,27 @@ void Piece::gather_keys(uint32_t neighbours, const Place &place) {
         head_.rows.copy_keys(place.local_begin, local, work_.keys + neighbours * size_t(p_.dk));
 }
 
+// The mean value with the query's own mixed in, where forward does that (HistoryMean), else NULL.
+const float *Piece::mix(const cpu::Weighed &w, const Place &place, const float *mean) {
+    if (!w.has_mean || !w.has_own || !cpu::mixes_own(p_, t_.out.dtype)) return nullptr;
+    float shares[2];
+    kernels_.near_shares(p_.score, gamma_, w.distances + w.count - 1, 1, shares); // own, then the mean
+    head_.rows.read_value(kernels_, place.local_end - 1, {0, size_t(p_.dv)}, work_.own);
+    if (!kernels_.mean_mix(work_.own, mean, size_t(p_.dv), shares[0], shares[1], work_.mixed)) return nullptr;
+    return work_.mixed;
+}
+
 // Values of the list and then of each slice of a wide local window, some channels at a time.
 void Piece::attend(int64_t i, const cpu::Weighed &w, const Place &place, const float *mean) {
-    const uint32_t local = w.wide.begin == w.wide.end ? place.local_end - place.local_begin : 0;
+    uint32_t local = w.wide.begin == w.wide.end ? place.local_end - place.local_begin : 0;
     const uint32_t neighbours = w.count - local;
+    const float *base = w.has_mean ? mean : nullptr, *mixed = mix(w, place, mean);
+    float base_weight = w.mean_weight;
+    if (mixed != nullptr) {
+        base = mixed;
+        base_weight = w.mixed_weight();
+        local = 0;
+    }
     const size_t dv = size_t(p_.dv);
     if (t_.normaliser.present()) *t_.normaliser.row<float>(b_, h_, i) = w.normaliser;
     void *out = cpu::row_pointer_out(t_.out, b_, h_, i);
@@ -223,8 +245,8 @@ void Piece::attend(int64_t i, const cpu::Weighed &w, const Place &place, const f
         float *to = row + begin, *values = work_.values;
         head_.rows.gather_values(kernels_, work_.positions, neighbours, c, values);
         head_.rows.copy_values(kernels_, place.local_begin, local, c, values + neighbours * c.width);
-        bool within = kernels_.attend_values_f32(w.ids, w.weights, w.count, values, c.width, c.width,
-                                                 w.has_mean ? mean + begin : nullptr, w.mean_weight, nullptr, to);
+        bool within = kernels_.attend_values_f32(w.ids, w.weights, neighbours + local, values, c.width, c.width,
+                                                 base != nullptr ? base + begin : nullptr, base_weight, nullptr, to);
         for (uint32_t s = w.wide.begin; s < w.wide.end; s += cpu::kSlice) {
             const uint32_t n = w.slice(s, work_.weigh);
             head_.rows.copy_values(kernels_, place.local_begin + s - neighbours, n, c, values);

@@ -41,8 +41,8 @@ void MeanWalk::add_keys(uint32_t begin, uint32_t end, float *means) {
     for (uint32_t row = begin; row < end;) {
         if (row % cpu::mean_block(dk) == 0) fold(row, 0, dk);
         const uint32_t n = rows_.run(row, end - row);
-        kernels_.mean_prefix_f32(rows_.key(row), dk, n, dk, sums_.before, sums_.running, double(row) + 1.0,
-                                 from_row(means, row - begin, dk), dk);
+        kernels_.mean_prefix_f32({rows_.key(row), dk, n, dk, sums_.before, sums_.running, double(row) + 1.0,
+                                  from_row(means, row - begin, dk), dk});
         row += n;
     }
 }
@@ -62,8 +62,8 @@ void MeanWalk::add_values(uint32_t begin, uint32_t end, float *means) {
             rows_.copy_values(kernels_, row, n, {0, dv}, room_);
             values = room_;
         }
-        add(values, dv, n, dv, sums_.before + dk, sums_.running + dk, double(row) + 1.0,
-            from_row(means, row - begin, dv), dv);
+        add({values, dv, n, dv, sums_.before + dk, sums_.running + dk, double(row) + 1.0,
+             from_row(means, row - begin, dv), dv});
         row += n;
     }
 }

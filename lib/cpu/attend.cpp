@@ -30,7 +30,7 @@ void ForwardUnit::take(Scratch &scratch, const Executor &executor, const Problem
     k_.take(scratch, t.k, unit.m);
     q_.take(scratch, t.q, unit.n);
     selection_.take(scratch, p, unit, source_of(p, t.given));
-    mean_.take(scratch, executor, p, t, unit, true);
+    mean_.take(scratch, executor, p, t, unit, HistoryMean::Values::mixed);
 }
 
 void ForwardUnit::run(const Executor &executor, Context &context, ProgressMeter &progress, const Problem &p,
@@ -50,8 +50,10 @@ void ForwardUnit::head(const Executor &executor, Context &context, ProgressMeter
     q_.load(executor, t.q, unit.batch, head, unit.q_start, unit.n);
     selection_.build_queries(executor, context, unit, q_.data());
     selection_.use_given(t.given, head);
+    mean_.mix(executor, context, p, unit, p.gamma_of(head), q_.data(), k_.data());
     mean_.build_values(executor, context, p, t, unit, head);
-    const HeadKeys keys{&executor.kernels(), &p, &unit, q_.data(), k_.data(), mean_.key(), p.gamma_of(head)};
+    HeadKeys keys{&executor.kernels(), &p, &unit, q_.data(), k_.data(), mean_.key(), p.gamma_of(head)};
+    keys.near = mean_.near();
     const HeadRun run{executor,
                       keys,
                       t,
@@ -71,10 +73,9 @@ void ForwardUnit::head(const Executor &executor, Context &context, ProgressMeter
 void ForwardUnit::tile(const HeadRun &run, size_t at, bool more, int worker, AttendWork &work) const {
     const simd::Kernels &kernels = run.executor.kernels();
     const bool early = selection_.needs_early();
-    Lists &lists = work.current;
-    if (early) std::swap(work.select.lists, lists);
+    if (early) std::swap(work.select.lists, work.current);
     if (!early || more) selection_.select(kernels, early ? at + 1 : at, nullptr, nullptr, work.select);
-    if (!early) std::swap(work.select.lists, lists);
+    Lists &lists = early ? work.current : work.select.lists;
     Selection::Ahead ahead; // of the next tile, or of the one after it if the next was selected already
     if (more) ahead = selection_.ahead(early ? at + 2 : at + 1);
     if (run.t.neighbours.present())
@@ -119,7 +120,9 @@ void ForwardUnit::fetch_query(const HeadRun &run, uint32_t query) const {
     const Unit &u = *run.keys.unit;
     const size_t dk = size_t(p.dk), point = dk * sizeof(float);
     fetch_point(run, query);
-    if (p.causal) {
+    if (run.keys.near != nullptr) {
+        fetch(run.keys.near + 2 * size_t(query), 2 * sizeof(float));
+    } else if (p.causal) {
         if (run.keys.mean_key != nullptr) fetch(run.keys.mean_key + query * dk, point);
         const int64_t position = position_of(u, query);
         fetch(run.keys.k + size_t(position) * dk, point);
@@ -159,11 +162,14 @@ void ForwardUnit::attend(const HeadRun &run, uint32_t query, const Weighed &w, i
     const float *mean = nullptr;
     if (!w.empty && w.has_mean)
         mean = mean_.value(run.executor, *keys.problem, t, u, run.head, query, worker, work.mean);
-    float *kept = mean == row ? work.mean : nullptr; // row is written over
+    const bool mixed = mean != nullptr && mean_.mixed(query);
+    const uint32_t listed = w.count - (mixed && w.has_own ? 1 : 0);
+    float *kept = mean == row && !mixed ? work.mean : nullptr; // row is written over
     const ValuesKernel values = values_kernel(*keys.kernels, t.v.dtype);
     const void *v = row_pointer(t.v, u.batch, u.key_head, u.k_start);
     const size_t stride = size_t(t.v.row_stride);
-    bool in_range = values(w.ids, w.weights, w.count, v, stride, dv, mean, w.mean_weight, kept, row);
+    const float mean_weight = mixed ? w.mixed_weight() : w.mean_weight;
+    bool in_range = values(w.ids, w.weights, listed, v, stride, dv, mean, mean_weight, kept, row);
     for (uint32_t b = w.wide.begin; b < w.wide.end; b += kSlice) {
         const uint32_t n = w.slice(b, work.weigh);
         in_range = values(work.weigh.slice_ids, work.weigh.slice_weights, n, v, stride, dv, row, 1.0f, nullptr, row);
@@ -174,7 +180,8 @@ void ForwardUnit::attend(const HeadRun &run, uint32_t query, const Weighed &w, i
             widen(*keys.kernels, t.v.dtype, static_cast<const char *>(p) + begin * float_size(t.v.dtype), width,
                   values_of);
         };
-        attend_wide_range(w, read, kept != nullptr ? kept : mean, work.weigh, dv, row);
+        if (mixed) mean_.value_alone(run.executor, query, worker, work.mean);
+        attend_wide_range(w, read, mixed || kept != nullptr ? work.mean : mean, work.weigh, dv, row);
     }
     if (!in_place) narrow(*keys.kernels, t.out.dtype, row, dv, out);
 }

@@ -12,7 +12,7 @@ namespace zeta::cpu {
 // Per thread, on cache lines of its own.
 struct alignas(Scratch::kAlignment) AttendWork {
     SelectWork select;
-    Lists current; // of the tile in hand, where select.lists are those of the next one
+    Lists current; // of the tile in hand, if select.lists are those of the next one already
     WeighWork weigh;
     Weighed weighed[kTile];
     float *row = nullptr, *mean = nullptr; // [dv]
@@ -20,7 +20,7 @@ struct alignas(Scratch::kAlignment) AttendWork {
     void take(Scratch &scratch, const Problem &p, Source source) {
         select.take(scratch, p, source);
         current.take(scratch, list_room(p));
-        weigh.take(scratch, p, kTile);
+        weigh.take(scratch, p, kTile, true);
         row = scratch.take<float>(size_t(p.dv));
         mean = scratch.take<float>(size_t(p.dv));
     }

@@ -41,7 +41,7 @@ void BackwardUnit::take(Scratch &scratch, const Executor &executor, const Proble
     k_.take(scratch, t.k, m);
     q_.take(scratch, t.q, n);
     selection_.take(scratch, p, unit, source_of(p, t.given));
-    history_.take(scratch, executor, p, t, unit, false);
+    history_.take(scratch, executor, p, t, unit, HistoryMean::Values::none);
     if (p.mean) mean_.take(scratch, n, p.dk);
     if (p.local > int64_t(kInlineLocal)) wide_ = scratch.take<WidePairs>(n);
     gamma_ = scratch.take<double>(n / kTile + Levels::kMaxLevels + 1); // levels may end with a tile that is not full

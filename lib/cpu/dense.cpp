@@ -250,7 +250,7 @@ void DenseWork::take(Scratch &scratch, const Problem &p) {
 void DenseUnit::take(Scratch &scratch, const Executor &executor, const Problem &p, const Tensors &t, const Unit &unit) {
     k_.take(scratch, t.k, unit.m);
     q_.take(scratch, t.q, unit.n);
-    mean_.take(scratch, executor, p, t, unit, true);
+    mean_.take(scratch, executor, p, t, unit, HistoryMean::Values::mean);
 }
 
 void DenseUnit::run(const Executor &executor, Context &context, ProgressMeter &progress, const Problem &p,

@@ -13,10 +13,20 @@ bool in_out(const Problem &p, const Tensors &t) {
 
 } // namespace
 
+bool mixes_own(const Problem &p, int32_t out_dtype) {
+    return p.mean && p.causal && p.local == 1 && p.score != ZETA_SCORE_DOT &&
+           (out_dtype == ZETA_F32 || p.dv <= kShortRow);
+}
+
 void HistoryMean::take(Scratch &scratch, const Executor &executor, const Problem &p, const Tensors &t, const Unit &unit,
-                       bool values) {
+                       Values wanted) {
     if (!p.mean) return;
     key_ = scratch.take<float>((p.causal ? size_t(unit.n) : 1) * size_t(p.dk));
+    const bool values = wanted != Values::none;
+    const size_t mixed = wanted == Values::mixed && mixes_own(p, t.out.dtype) ? size_t(unit.n) : 0;
+    near_ = mixed != 0 ? scratch.take<float>(2 * mixed) : nullptr;
+    shares_ = mixed != 0 ? scratch.take<float>(2 * mixed) : nullptr;
+    apart_ = mixed != 0 ? scratch.take<uint8_t>(mixed) : nullptr;
     const bool rows = values && p.causal && !in_out(p, t) && p.dv <= kShortRow;
     rows_ = rows ? scratch.take<float>(size_t(unit.n) * size_t(p.dv)) : nullptr;
     const uintptr_t mark = scratch.mark();
@@ -39,17 +49,37 @@ void HistoryMean::build_keys(const Executor &executor, Context &context, const P
     if (unit.m > 0) keys_.row(executor, 0, 0, key_);
 }
 
+void HistoryMean::mix(const Executor &executor, Context &context, const Problem &p, const Unit &part, float gamma,
+                      const float *q, const float *k) {
+    if (near_ == nullptr) return;
+    StageTimer timer(context, Stage::mean);
+    const size_t dk = size_t(p.dk), first = size_t(position_of(part, 0));
+    executor.parallel_for(size_t(part.n), 4096, [&](size_t begin, size_t end, int) {
+        const simd::Kernels &kernels = executor.kernels();
+        kernels.near_distances(q + begin * dk, k + (first + begin) * dk, key_ + begin * dk, p.dk, end - begin,
+                               near_ + 2 * begin);
+        kernels.near_shares(p.score, gamma, near_ + 2 * begin, end - begin, shares_ + 2 * begin);
+        for (size_t i = begin; i < end && int64_t(first + i) < p.first; ++i) { // no local position
+            shares_[2 * i] = 0;
+            shares_[2 * i + 1] = 1;
+        }
+    });
+}
+
 void HistoryMean::build_values(const Executor &executor, Context &context, const Problem &p, const Tensors &t,
                                const Unit &part, int64_t head) {
     if (!p.mean) return;
     StageTimer timer(context, Stage::mean);
-    if (in_out(p, t))
-        values_.build_into(executor, t.v, part, t.out.row<float>(part.batch, head, part.q_start),
-                           size_t(t.out.row_stride));
-    else if (rows_ != nullptr)
-        values_.build_into(executor, t.v, part, rows_, size_t(p.dv));
-    else
+    if (!in_out(p, t) && rows_ == nullptr) {
         values_.build(executor, t.v, part, p.causal);
+        return;
+    }
+    float *rows = rows_ != nullptr ? rows_ : t.out.row<float>(part.batch, head, part.q_start);
+    const size_t stride = rows_ != nullptr ? size_t(p.dv) : size_t(t.out.row_stride);
+    if (near_ != nullptr)
+        values_.build_mixed(executor, t.v, part, shares_, apart_, rows, stride);
+    else
+        values_.build_into(executor, t.v, part, rows, stride);
 }
 
 const float *HistoryMean::value(const Executor &executor, const Problem &p, const Tensors &t, const Unit &part,

@@ -4,14 +4,17 @@
 // additions, and so the bits, are the same.
 #include "mean.hpp"
 
+#include <cstring>
+
 namespace zeta::cpu {
 namespace {
 
-constexpr size_t kColumns = 32;  // channels that a thread takes at least: two cache lines of float32
-constexpr size_t kFew = 1 << 16; // elements that one thread adds up sooner than two begin
-constexpr size_t kVisited = 16;  // mean rows handed out at a time
+constexpr size_t kColumns = 32;   // channels that a thread takes at least: two cache lines of float32
+constexpr size_t kFew = 1 << 16;  // elements that one thread adds up sooner than two begin
+constexpr size_t kVisited = 16;   // mean rows handed out at a time
+constexpr size_t kKept = 4 << 20; // bytes of mean rows that a cache may still hold when they are read
 
-using PrefixKernel = void (*)(const void *, size_t, size_t, size_t, const double *, double *, double, float *, size_t);
+using PrefixKernel = void (*)(const simd::MeanPrefix &);
 
 PrefixKernel prefix_kernel(const simd::Kernels &kernels, int32_t dtype) {
     switch (dtype) {
@@ -22,6 +25,11 @@ PrefixKernel prefix_kernel(const simd::Kernels &kernels, int32_t dtype) {
     default:
         return kernels.mean_prefix_f32;
     }
+}
+
+// Rows that are many are read from memory again anyway, and writing them through a cache reads them first.
+bool streams(const Unit &unit, size_t channels) {
+    return size_t(unit.n) * channels * sizeof(float) >= kKept;
 }
 
 } // namespace
@@ -45,15 +53,16 @@ void MeanRows::start(const View &view, const Unit &unit, bool causal) {
     blocks_ = (unit.m + block_ - 1) / block_;
 }
 
-// Adds rows [begin, end), all of one block, to `running`; means: NULL, or where their mean rows go.
+// Adds rows [begin, end), all of one block, to `running`.
 void MeanRows::add(const Executor &executor, size_t begin, size_t end, Columns columns, const double *before,
-                   double *running, float *means, size_t stride) const {
+                   double *running, const Target &target) const {
     if (begin >= end) return;
     const void *row = row_pointer(view_, unit_.batch, unit_.key_head, unit_.k_start + int64_t(begin));
     prefix_kernel(executor.kernels(), view_.dtype)(
-        static_cast<const char *>(row) + columns.begin * float_size(view_.dtype), size_t(view_.row_stride), end - begin,
-        columns.end - columns.begin, before + columns.begin, running + columns.begin, double(begin + 1),
-        means == nullptr ? nullptr : means + columns.begin, stride);
+        {static_cast<const char *>(row) + columns.begin * float_size(view_.dtype), size_t(view_.row_stride),
+         end - begin, columns.end - columns.begin, before + columns.begin, running + columns.begin, double(begin + 1),
+         target.means == nullptr ? nullptr : target.means + columns.begin, target.stride, target.shares, target.apart,
+         target.stream});
 }
 
 // Sums of all blocks; queries(begin, end, columns, before, running, worker) adds the rows of a block that are queries'
@@ -66,7 +75,7 @@ template <class Queries> void MeanRows::sweep(const Executor &executor, bool by_
         std::fill(running + columns.begin, running + columns.end, 0.0);
         const size_t begin = b * block_, end = std::min(m, begin + block_);
         const size_t split = std::min(std::max(causal_ ? origin_ : m, begin), end);
-        add(executor, begin, split, columns, before, running, nullptr, 0);
+        add(executor, begin, split, columns, before, running, {});
         if (split < end) queries(split, end, columns, before, running, worker);
         return running;
     };
@@ -93,7 +102,7 @@ template <class Queries> void MeanRows::sweep(const Executor &executor, bool by_
         for (size_t b = first; b < last; ++b) {
             double *sum = before_ + (b + 1) * channels_;
             std::fill_n(sum, channels_, 0.0);
-            add(executor, b * block_, std::min(m, (b + 1) * block_), all, sum, sum, nullptr, 0);
+            add(executor, b * block_, std::min(m, (b + 1) * block_), all, sum, sum, {});
         }
     });
     for (size_t b = 1; b <= blocks_; ++b)
@@ -112,7 +121,7 @@ void MeanRows::build(const Executor &executor, const View &view, const Unit &uni
             if (i % spacing_ == 0)
                 std::copy(running + columns.begin, running + columns.end,
                           inside_ + i / spacing_ * channels_ + columns.begin);
-            add(executor, j, j + step, columns, before, running, nullptr, 0);
+            add(executor, j, j + step, columns, before, running, {});
             j += step;
         }
     });
@@ -120,8 +129,45 @@ void MeanRows::build(const Executor &executor, const View &view, const Unit &uni
 
 void MeanRows::build_into(const Executor &executor, const View &view, const Unit &unit, float *rows, size_t stride) {
     start(view, unit, true);
+    const bool stream = streams(unit, channels_);
     sweep(executor, true, [&](size_t begin, size_t end, Columns columns, const double *before, double *running, int) {
-        add(executor, begin, end, columns, before, running, rows + (begin - origin_) * stride, stride);
+        add(executor, begin, end, columns, before, running,
+            {rows + (begin - origin_) * stride, stride, nullptr, nullptr, stream});
+    });
+}
+
+void MeanRows::build_mixed(const Executor &executor, const View &view, const Unit &unit, const float *shares,
+                           uint8_t *apart, float *rows, size_t stride) {
+    start(view, unit, true);
+    std::fill_n(apart, unit.n, uint8_t{0});
+    const bool stream = streams(unit, channels_);
+    sweep(executor, true, [&](size_t begin, size_t end, Columns columns, const double *before, double *running, int) {
+        const size_t i = begin - origin_;
+        add(executor, begin, end, columns, before, running,
+            {rows + i * stride, stride, shares + 2 * i, apart + i, stream});
+    });
+    restore(executor, apart, rows, stride);
+}
+
+// Mean rows again, where threads that share the columns may each have written over a part of them.
+void MeanRows::restore(const Executor &executor, const uint8_t *apart, float *rows, size_t stride) const {
+    const Columns all{0, channels_};
+    executor.parallel_for(blocks_, 16, [&](size_t first, size_t last, int worker) {
+        double *running = running_ + size_t(worker) * channels_;
+        for (size_t b = first; b < last; ++b) {
+            const size_t end = std::min<size_t>(unit_.m, (b + 1) * block_), begin = std::max(b * block_, origin_);
+            if (begin >= end || std::memchr(apart + (begin - origin_), 1, end - begin) == nullptr) continue;
+            const double *before = before_ + b * channels_;
+            std::fill_n(running, channels_, 0.0);
+            size_t next = b * block_; // to be added
+            for (size_t j = begin; j < end; ++j) {
+                const size_t i = j - origin_;
+                if (apart[i] == 0) continue;
+                add(executor, next, j, all, before, running, {});
+                add(executor, j, j + 1, all, before, running, {rows + i * stride, stride});
+                next = j + 1;
+            }
+        }
     });
 }
 
@@ -132,7 +178,7 @@ void MeanRows::build_visit(const Executor &executor, const View &view, const Uni
         float *means = mean_ + size_t(worker) * channels_ * kVisited;
         for (size_t j = begin; j < end; j += kVisited) {
             const size_t n = std::min(kVisited, end - j);
-            add(executor, j, j + n, columns, before, running, means, channels_);
+            add(executor, j, j + n, columns, before, running, {means, channels_});
             visit(j - origin_, n, means, worker);
         }
     };
@@ -153,9 +199,21 @@ void MeanRows::row(const Executor &executor, uint32_t i, int worker, float *mean
     } else {
         std::copy_n(inside_ + i / spacing_ * channels_, channels_, running);
     }
+    finish_row(executor, j, t, worker, mean);
+}
+
+void MeanRows::row_of_block(const Executor &executor, uint32_t i, int worker, float *mean) const {
+    const size_t t = origin_ + i;
+    std::fill_n(running_ + size_t(worker) * channels_, channels_, 0.0);
+    finish_row(executor, t / block_ * block_, t, worker, mean);
+}
+
+// The mean row at position t: the worker's running sum is that before position j of the same block.
+void MeanRows::finish_row(const Executor &executor, size_t j, size_t t, int worker, float *mean) const {
+    double *running = running_ + size_t(worker) * channels_;
     const double *before = before_ + t / block_ * channels_;
-    add(executor, j, t, {0, channels_}, before, running, nullptr, 0);
-    add(executor, t, t + 1, {0, channels_}, before, running, mean, channels_);
+    add(executor, j, t, {0, channels_}, before, running, {});
+    add(executor, t, t + 1, {0, channels_}, before, running, {mean, channels_});
 }
 
 } // namespace zeta::cpu

@@ -6,9 +6,9 @@
 #include <limits>
 
 namespace zeta::cpu {
-void WeighWork::take(Scratch &scratch, const Problem &p, size_t lists) {
+void WeighWork::take(Scratch &scratch, const Problem &p, size_t lists, bool in_place) {
     stride = size_t(p.neighbours) + kInlineLocal + 2 * simd::kListPad;
-    weights = scratch.take<float>(lists * stride);
+    weights = in_place ? nullptr : scratch.take<float>(lists * stride);
     dots = scratch.take<float>(lists * stride);
     const size_t slice = p.local > int64_t(kInlineLocal) ? kSlice + simd::kListPad : 0;
     slice_ids = scratch.take<uint32_t>(slice);
@@ -66,7 +66,7 @@ void Weighed::begin(const HeadKeys &head, Lists &lists, uint32_t slot, WeighWork
     ids = lists.ids_of(slot);
     distances = lists.distances_of(slot);
     dots = work.dots + slot * work.stride;
-    weights = work.weights + slot * work.stride;
+    weights = work.weights != nullptr ? work.weights + slot * work.stride : distances;
     count = lists.count[slot];
     wide = local_of(p, *head.unit, query);
     has_mean = head.mean_key != nullptr && head.unit->m > 0;
@@ -103,6 +103,7 @@ void weigh_tile(const HeadKeys &head, Lists &lists, Weighed *weighed, WeighWork 
         Weighed &w = weighed[s];
         w.begin(head, lists, s, work);
         const uint32_t local = w.wide.end - w.wide.begin;
+        w.has_own = local == 1;
         if (local == 0 || local > kInlineLocal) continue;
         for (uint32_t i = 0; i < local; ++i) w.ids[w.count + i] = w.wide.begin + i;
         if (local == 1) {
@@ -115,10 +116,14 @@ void weigh_tile(const HeadKeys &head, Lists &lists, Weighed *weighed, WeighWork 
         w.count += local;
         w.wide = {0, 0};
     }
-    kernels.attend_pairs(false, head.q, rows, head.k, own, p.dk, singles, measured);
-    for (uint32_t i = 0; i < singles; ++i) weighed[slots[i]].distances[weighed[slots[i]].count - 1] = measured[i];
+    if (head.near == nullptr) kernels.attend_pairs(false, head.q, rows, head.k, own, p.dk, singles, measured);
+    for (uint32_t i = 0; i < singles; ++i)
+        weighed[slots[i]].distances[weighed[slots[i]].count - 1] =
+            head.near == nullptr ? measured[i] : head.near[2 * size_t(rows[i])];
     const bool mean = head.mean_key != nullptr && head.unit->m > 0;
-    if (mean) { // the last entry of each list
+    if (mean && head.near != nullptr) {
+        for (uint32_t s = 0; s < lists.queries; ++s) measured[s] = head.near[2 * size_t(lists.query[s]) + 1];
+    } else if (mean) { // the last entry of each list
         const uint32_t *mean_rows = p.causal ? lists.query : zeros;
         kernels.attend_pairs(false, head.q, lists.query, head.mean_key, mean_rows, p.dk, lists.queries, measured);
         if (dot)
@@ -141,7 +146,7 @@ void weigh_tile(const HeadKeys &head, Lists &lists, Weighed *weighed, WeighWork 
         counts[s] = 0; // weighed below
     }
     kernels.attend_weigh({p.score, head.gamma, lists.queries, counts, minima, lists.distances, lists.stride, work.dots,
-                          work.weights, work.stride, sums});
+                          work.weights != nullptr ? work.weights : lists.distances, work.stride, sums});
     for (uint32_t s = 0; s < lists.queries; ++s) {
         Weighed &w = weighed[s];
         w.sum_ = sums[s];

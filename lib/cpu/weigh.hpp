@@ -18,11 +18,12 @@ constexpr uint32_t kSlice = 256;
 // Per thread.
 struct WeighWork {
     float *weights = nullptr, *dots = nullptr; // [lists, stride] of lists weighed and not yet done with
-    size_t stride = 0;                         // K + kInlineLocal + pad
+    size_t stride = 0;                         // K + kInlineLocal + pad, as of the lists
     uint32_t *slice_ids = nullptr;             // [kSlice + pad] ... of a slice of local positions
     float *slice_distances = nullptr, *slice_dots = nullptr, *slice_weights = nullptr;
 
-    void take(Scratch &scratch, const Problem &p, size_t lists);
+    // in_place: weights take the place of distances, and less of the cache.
+    void take(Scratch &scratch, const Problem &p, size_t lists, bool in_place = false);
 };
 
 // What is the same for all queries of a head.
@@ -36,6 +37,8 @@ struct HeadKeys {
     // If given, the keys of a slice of local positions: rows begin .. begin + n - 1, which are then not read from k.
     using SliceKeys = FunctionRef<const float *(uint32_t begin, uint32_t n)>;
     SliceKeys slice_keys{};
+    // If given, the squared distances of each query to its own key, the only local one, and to its mean key: [n, 2].
+    const float *near = nullptr;
 };
 
 class Weighed {
@@ -48,6 +51,11 @@ public:
     bool has_mean = false;
     float mean_weight = 0;
     const float *mean_key = nullptr;
+
+    // Whether the list's last key is the query's own, the only local position.
+    bool has_own = false;
+    // The weight of a mean value with the query's own mixed in, which then is not of the list.
+    float mixed_weight() const { return has_own ? mean_weight + weights[count - 1] : mean_weight; }
 
     bool empty = true;
     float normaliser = 0;

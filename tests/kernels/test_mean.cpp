@@ -130,16 +130,66 @@ void check_prefix(const Kernels &kernels, Random &random, RowType type, size_t n
     }
     const Array<double> before(earlier, place), running(sums, place), alone(sums, place);
     const auto prefix = prefix_of(kernels, type);
-    prefix(v.at(0, 0), v.stride(), n, channels, before, running, first, means, mean_stride);
+    prefix({v.at(0, 0), v.stride(), n, channels, before, running, first, means, mean_stride});
     CHECK(same_floats(means.values(), expected_means)); // the gaps as they were
     CHECK(same_doubles(running.values(), expected_running));
     CHECK(same_bits(before.values(), earlier));
     CHECK(means.intact());
     CHECK(running.intact());
 
-    prefix(v.at(0, 0), v.stride(), n, channels, alone, alone, first, nullptr, 0); // no means: `before` is not looked at
+    prefix(
+        {v.at(0, 0), v.stride(), n, channels, alone, alone, first, nullptr, 0}); // no means: `before` is not looked at
     CHECK(same_doubles(alone.values(), expected_running));
     CHECK(alone.intact());
+}
+
+// Means with the rows themselves mixed in: the same sums, float32 mixtures within rounding, as one row alone is mixed,
+// streamed or not, and the marks of rows that are not finite.
+void check_mixed(const Kernels &kernels, Random &random, RowType type, size_t n, size_t channels, Place place) {
+    const bool hurt = pick(random, 0, 1) == 0;
+    const Source v(random, type, n, channels, some_stride(random, channels, true), hurt, place);
+    const bool lines = pick(random, 0, 1) == 0; // whole cache lines, which may be streamed
+    const size_t mean_stride = lines ? (channels + 15) / 16 * 16 : some_stride(random, channels, false);
+    const std::vector<double> earlier = some_sums(random, channels, 1, hurt),
+                              sums = some_sums(random, channels, 1, hurt);
+    std::vector<float> share_rows(2 * n);
+    for (size_t r = 0; r < n; ++r) {
+        share_rows[2 * r] = float(pick(random, 0, 8)) / 8;
+        share_rows[2 * r + 1] = 1 - share_rows[2 * r];
+    }
+    const Array<double> before(earlier, place), running(sums, place), plain_running(sums, place);
+    const Array<float> shares(share_rows, place);
+    const std::vector<float> filled = floats(random, extent_of(n, channels, mean_stride));
+    const Array<float> means(filled, place), mixed(filled, place);
+    const Array<uint8_t> apart(n, place);
+    std::fill_n(apart.data(), n, uint8_t{0});
+    const auto prefix = prefix_of(kernels, type);
+    prefix({v.at(0, 0), v.stride(), n, channels, before, plain_running, 1, means, mean_stride});
+    prefix({v.at(0, 0), v.stride(), n, channels, before, running, 1, mixed, mean_stride, shares, apart, lines});
+    CHECK(same_doubles(running.values(), plain_running.values()));
+    for (size_t r = 0; r < n; ++r) {
+        std::vector<float> own(channels), alone(channels);
+        for (size_t c = 0; c < channels; ++c) own[c] = float(v.value(r, c));
+        const float *mean = means.data() + r * mean_stride, *row = mixed.data() + r * mean_stride;
+        const float s = share_rows[2 * r], t = share_rows[2 * r + 1];
+        const bool finite = kernels.mean_mix(own.data(), mean, channels, s, t, alone.data());
+        CHECK(finite == (apart.data()[r] == 0));
+        bool all = true;
+        for (size_t c = 0; c < channels; ++c) {
+            CHECK((std::isnan(row[c]) ? std::isnan(alone[c]) : row[c] == alone[c]));
+            all = all && std::isfinite(row[c]);
+            if (!std::isfinite(row[c])) continue;
+            const double exact = double(s) * double(own[c]) + double(t) * double(mean[c]);
+            CHECK(std::fabs(double(row[c]) - exact) <=
+                  2e-7 * std::max(std::fabs(double(own[c])), std::fabs(double(mean[c]))) + double(FLT_TRUE_MIN));
+        }
+        CHECK(finite == all);
+    }
+    for (size_t i = 0; i < filled.size(); ++i) // the gaps as they were
+        if (i % mean_stride >= channels) CHECK(mixed.values()[i] == filled[i]);
+    CHECK(mixed.intact());
+    CHECK(running.intact());
+    CHECK(apart.intact());
 }
 
 void check_suffix(const Kernels &kernels, Random &random, RowType type, size_t n, size_t channels, Place place) {
@@ -206,16 +256,16 @@ void check_prefix_parts(const Kernels &kernels, Random &random, RowType type, si
     std::vector<double> whole = sums, parts = sums, added = sums;
     std::vector<float> whole_means(n * channels), part_means(n * channels);
     const auto prefix = prefix_of(kernels, type);
-    prefix(v.at(0, 0), v.stride(), n, channels, before.data(), whole.data(), first, whole_means.data(), channels);
+    prefix({v.at(0, 0), v.stride(), n, channels, before.data(), whole.data(), first, whole_means.data(), channels});
     const std::vector<size_t> columns = some_cuts(random, channels);
     for (size_t j = 0; j + 1 < columns.size(); ++j) {
         const size_t c = columns[j], width = columns[j + 1] - c;
         const std::vector<size_t> rows = some_cuts(random, n);
         for (size_t i = 0; i + 1 < rows.size(); ++i) {
             const size_t r = rows[i], height = rows[i + 1] - r;
-            prefix(v.at(r, c), v.stride(), height, width, before.data() + c, parts.data() + c, first + double(r),
-                   part_means.data() + r * channels + c, channels);
-            prefix(v.at(r, c), v.stride(), height, width, before.data() + c, added.data() + c, first, nullptr, 0);
+            prefix({v.at(r, c), v.stride(), height, width, before.data() + c, parts.data() + c, first + double(r),
+                    part_means.data() + r * channels + c, channels});
+            prefix({v.at(r, c), v.stride(), height, width, before.data() + c, added.data() + c, first, nullptr, 0});
         }
     }
     CHECK(same_bits(parts, whole));
@@ -253,6 +303,10 @@ TEST_CASE("prefix sums and their means") {
     for_all_shapes(check_prefix);
 }
 
+TEST_CASE("means with the rows themselves mixed in") {
+    for_all_shapes(check_mixed);
+}
+
 TEST_CASE("suffix sums and the rows they are added to") {
     for_all_shapes(check_suffix);
 }
@@ -274,8 +328,8 @@ TEST_CASE("one NaN or infinity touches the rows from its own on, in its column")
                 v[hit * channels + at] = at % 2 == 0 ? std::nanf("") : HUGE_VALF;
                 const std::vector<double> nothing(channels, 0.0), shares(n, 1.0);
                 std::vector<double> forward = nothing, back = nothing;
-                kernels.mean_prefix_f32(v.data(), channels, n, channels, nothing.data(), forward.data(), 1,
-                                        means.data(), channels);
+                kernels.mean_prefix_f32(
+                    {v.data(), channels, n, channels, nothing.data(), forward.data(), 1, means.data(), channels});
                 kernels.mean_suffix_f32(v.data(), channels, n, channels, shares.data(), nothing.data(), back.data(),
                                         rows.data(), channels);
                 for (size_t r = 0; r < n; ++r) {

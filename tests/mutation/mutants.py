@@ -112,9 +112,8 @@ mutant('cost-ties', 'Keys as far as the K-th are all looked at.', 'lib/cpu/exact
 # ---- history mean (section 4) ------------------------------------------------------------------------------------
 
 mutant('mean-future', 'The mean of position t holds position t + 1.', 'simd/mean.cpp',
-       ('row<Row>(row + at)),\n          access.store',
-        'row<Row>(row + (r + 1 < p.n ? p.stride : 0) + at)),\n          access.store'),
-       CAUSAL)
+       ('const auto own = access.template row<Row>(row + at);',
+        'const auto own = access.template row<Row>(row + (r + 1 < p.n ? p.stride : 0) + at);'), CAUSAL)
 mutant('mean-float32', 'Prefix sums are kept in float32.', 'simd/mean.cpp',
        ('hn::StoreU(sum, d, running + c);', 'hn::StoreU(hn::PromoteTo(d, round_to_f32(sum)), d, running + c);'),
        'kernels: prefix sums*')
@@ -132,6 +131,18 @@ mutant('mean-threads', 'Blocks of the sums are as long as there are threads.', '
        ('block_ = mean_block(channels_);', 'block_ = mean_block(channels_) / size_t(executor.workers());'),
        'property: deterministic: means*')
 
+mutant('mixed-shares', 'The shares of own value and mean value are exchanged.', 'simd/near.cpp',
+       ('hn::StoreInterleaved2(own_share, mean_share, d, shares + 2 * i);',
+        'hn::StoreInterleaved2(mean_share, own_share, d, shares + 2 * i);'), SMALL)
+mutant('mixed-first', 'Before `first` a token attends itself through the mixed mean.', 'lib/cpu/history.cpp',
+       ('shares_[2 * i] = 0;\n            shares_[2 * i + 1] = 1;', ''), SMALL)
+mutant('mixed-apart', 'Mixed rows that are not finite are kept.', 'simd/mean.cpp',
+       ('if (HWY_UNLIKELY(!all_finite(zero))) p.apart[r] = 1;', ''), 'kernels: means*', 'property: sweep*')
+mutant('mixed-restore', 'Rows that stay apart are not made mean rows again.', 'lib/cpu/mean.cpp',
+       ('if (apart[i] == 0) continue;', 'if (apart[i] != 2) continue;'), 'property: sweep*')
+mutant('mixed-decode', 'Decode takes own value and mean apart.', 'lib/cache/decode.cpp',
+       ('    if (mixed != nullptr) {\n', '    if (mixed == nullptr && dv == 0) {\n'), 'property: cache*')
+
 # ---- weights and outputs (section 5) -----------------------------------------------------------------------------
 
 mutant('maximum-none', 'Exponentials do not subtract their maximum.', 'lib/cpu/weigh.cpp',
@@ -140,7 +151,7 @@ mutant('maximum-none', 'Exponentials do not subtract their maximum.', 'lib/cpu/w
 mutant('maximum-wide', 'Exponentials overlook the maximum of a wide local window.', 'lib/cpu/weigh.cpp',
        ('minimum = std::min(minimum, kernels.attend_minimum(p.score, work.slice_distances, work.slice_dots, n));',
         '(void)n;'), SWEEP)
-mutant('infinite-dot', 'dot: a key at infinite distance has weight.', 'simd/attend.cpp',
+mutant('infinite-dot', 'dot: a key at infinite distance has weight.', 'simd/weights-inl.hpp',
        ('auto x = hn::Add(dot, minimum);\n    x = hn::IfThenElse(hn::Eq(distance, hn::Set(d, kInfinity)),',
         'auto x = hn::Add(dot, minimum);\n    x = hn::IfThenElse(hn::Eq(distance, hn::Set(d, -1.0f)),'), SMALL)
 mutant('infinite-all', 'A row whose keys are all infinitely far is 0, not NaN.', 'simd/attend.cpp',
