@@ -51,7 +51,7 @@ void BackwardUnit::take(Scratch &scratch, const Executor &executor, const Proble
     if (t.grad_v.present() && t.grad_v.dtype != ZETA_F32)
         slice_ = scratch.take<float>(m * std::min(dv, kSliceChannels));
     if (threads == 1) return;
-    const size_t list = list_size(p), tiles = std::max<size_t>(2, kChunkPairs / (kTile * list));
+    const size_t list = list_size(p) + 1, tiles = std::max<size_t>(2, kChunkPairs / (kTile * list)); // and the mean
     chunk_tiles_ = std::min(tiles * size_t(threads), n / kTile + Levels::kMaxLevels + 1);
     const size_t slots = chunk_tiles_ * kTile;
     pairs_ = scratch.take<Pairs>(slots);
@@ -105,7 +105,8 @@ void BackwardUnit::clear(const Call &c, const Channels &channels) {
         if (channels.first) {
             std::fill(key_grad_ + begin * stride, key_grad_ + end * stride, 0.0);
             std::fill(keys_ + begin * stride, keys_ + end * stride, 0.0f);
-            for (size_t j = begin; j < end; ++j) std::copy_n(k_.data() + j * dk, dk, keys_ + j * stride);
+            for (size_t j = begin; j < end; ++j)
+                for (size_t e = 0; e < dk; ++e) keys_[j * stride + e] = k_.data()[j * dk + e];
         }
         if (width == 0) return;
         if (width == channels.stride) { // one run of memory: memset is several times faster than row by row
@@ -158,11 +159,11 @@ void BackwardUnit::select(const Call &c, int64_t head, size_t tile, BackwardWork
     selection_.select(c.executor.kernels(), tile, a, b, work.select);
 }
 
-// Weights, gradients of the tile's own and pairs: use(slot, pairs). `more`: the next tile follows on this thread, and
-// what it reads is fetched meanwhile.
-template <class Use>
+// Weights, gradients of the tile's own and pairs: use(slot, pairs), with the coefficients at room(slot). `more`: the
+// next tile follows on this thread, and what it reads is fetched meanwhile.
+template <class Room, class Use>
 void BackwardUnit::gather_tile(const Call &c, const HeadKeys &keys, int64_t head, const Channels &channels, size_t tile,
-                               bool more, BackwardWork &work, Use use) {
+                               bool more, BackwardWork &work, Room room, Use use) {
     const bool early = selection_.needs_early();
     if (early) std::swap(work.select.lists, work.current);
     if (!early || more) select(c, head, early ? tile + 1 : tile, work);
@@ -172,7 +173,7 @@ void BackwardUnit::gather_tile(const Call &c, const HeadKeys &keys, int64_t head
     double gamma = 0;
     for (uint32_t s = 0; s < kTile; ++s) {
         if (early && more) fetch_ahead(c, keys, head, Selection::ahead(work.select.lists, s));
-        if (s < work.current.queries) use(s, gather(c, keys, head, s, channels, work, gamma));
+        if (s < work.current.queries) use(s, gather(c, keys, head, s, channels, work, room(s), gamma));
     }
     if (channels.first) gamma_[tile] = gamma;
 }
@@ -200,14 +201,15 @@ void BackwardUnit::gather_chunk(const Call &c, const HeadKeys &keys, int64_t hea
         if (early) select(c, head, start + begin, work);
         for (size_t i = begin; i < end; ++i) {
             for (uint32_t s = 0; s < kTile; ++s) pairs_[i * kTile + s].count = 0;
-            gather_tile(c, keys, head, channels, start + i, i + 1 < end, work, [&](uint32_t s, const Pairs &from) {
-                Pairs &to = pairs_[i * kTile + s];
-                to.query = from.query;
-                to.count = from.count;
-                std::copy_n(from.ids, from.count, to.ids);
-                std::copy_n(from.weights, from.count, to.weights);
-                if (channels.first) std::copy_n(from.coefficients, from.count, to.coefficients);
-            });
+            const auto room = [&](uint32_t s) { return pairs_[i * kTile + s].coefficients; };
+            gather_tile(c, keys, head, channels, start + i, i + 1 < end, work, room,
+                        [&](uint32_t s, const Pairs &from) {
+                            Pairs &to = pairs_[i * kTile + s];
+                            to.query = from.query;
+                            to.count = from.count;
+                            std::copy_n(from.ids, from.count, to.ids);
+                            std::copy_n(from.weights, from.count, to.weights);
+                        });
         }
     });
 }
@@ -230,8 +232,10 @@ void BackwardUnit::head(const Call &c, int64_t head, const Channels &channels) {
             BackwardWork &work = c.work[c.worker];
             Pairs pairs[kTile];
             const bool more = start + 1 < tiles;
-            gather_tile(c, keys, head, channels, start, more, work,
-                        [&](uint32_t s, const Pairs &from) { pairs[s] = from; });
+            gather_tile(
+                c, keys, head, channels, start, more, work,
+                [&](uint32_t s) { return work.coefficients + s * work.stride; },
+                [&](uint32_t s, const Pairs &from) { pairs[s] = from; });
             add_tile(c, keys, head, channels, start, more, work, pairs);
         } else {
             gather_chunk(c, keys, head, channels, start, count);

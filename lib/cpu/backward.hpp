@@ -82,15 +82,15 @@ private:
     void fetch_ahead(const Call &c, const HeadKeys &keys, int64_t head, const Selection::Ahead &ahead);
     void prepare_mean_products(const Call &c, int64_t head);
     void select(const Call &c, int64_t head, size_t tile, BackwardWork &work);
-    template <class Use>
+    template <class Room, class Use>
     void gather_tile(const Call &c, const HeadKeys &keys, int64_t head, const Channels &channels, size_t tile,
-                     bool more, BackwardWork &work, Use use);
+                     bool more, BackwardWork &work, Room room, Use use);
     void add_tile(const Call &c, const HeadKeys &keys, int64_t head, const Channels &channels, size_t tile, bool more,
                   BackwardWork &work, const Pairs *pairs);
     void gather_chunk(const Call &c, const HeadKeys &keys, int64_t head, const Channels &channels, size_t start,
                       size_t count);
     Pairs gather(const Call &c, const HeadKeys &keys, int64_t head, uint32_t slot, const Channels &channels,
-                 BackwardWork &work, double &gamma);
+                 BackwardWork &work, float *coefficients, double &gamma);
     double slopes(const Call &c, const HeadKeys &keys, int64_t head, const Weighed &w, uint32_t query,
                   BackwardWork &work, float *coefficients);
     void wide_keys(const Call &c, const HeadKeys &keys, int64_t head, const Channels &channels);

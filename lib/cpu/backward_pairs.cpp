@@ -5,12 +5,26 @@
 #include "fetch.hpp"
 
 namespace zeta::cpu {
+namespace {
+
+// A point with zeros behind it: [slope_stride(dk)]. Four at a time: clearing the whole array, or a call that copies
+// three numbers, takes as long as several keys' shares of a gradient.
+void load_point(const float *row, size_t dk, float *point) {
+    for (size_t d = 0; d < dk; d += 4)
+        for (size_t e = d; e < d + 4; ++e) point[e] = e < dk ? row[e] : 0.0f;
+}
+
+void clear_point(size_t dk, double *point) {
+    for (size_t d = 0; d < dk; d += 4)
+        for (size_t e = d; e < d + 4; ++e) point[e] = 0;
+}
+
+} // namespace
 
 Pairs BackwardUnit::gather(const Call &c, const HeadKeys &keys, int64_t head, uint32_t slot, const Channels &channels,
-                           BackwardWork &work, double &gamma) {
+                           BackwardWork &work, float *coefficients, double &gamma) {
     const uint32_t query = work.current.query[slot];
     const Weighed &w = work.weighed[slot];
-    float *coefficients = work.coefficients + slot * work.stride;
     if (c.p.mean) mean_.weight(query) = w.empty ? 0.0 : double(w.mean_weight);
     if (wide_ != nullptr) {
         wide_[query].minimum = w.minimum;
@@ -27,10 +41,11 @@ double BackwardUnit::slopes(const Call &c, const HeadKeys &keys, int64_t head, c
     const simd::Kernels &kernels = *keys.kernels;
     const size_t dk = size_t(p.dk), dv = size_t(p.dv), stride = simd::slope_stride(dk);
     const bool dot = p.score == ZETA_SCORE_DOT;
-    float point[ZETA_MAX_DK] = {};
-    double grad[ZETA_MAX_DK] = {}, gamma = 0;
-    std::copy_n(keys.q + size_t(query) * dk, dk, point);
-    if (p.mean) std::fill_n(mean_.key(query), dk, 0.0);
+    float point[ZETA_MAX_DK];
+    double grad[ZETA_MAX_DK], gamma = 0;
+    load_point(keys.q + size_t(query) * dk, dk, point);
+    clear_point(dk, grad);
+    for (size_t d = 0; p.mean && d < dk; ++d) mean_.key(query)[d] = 0;
     if (!w.empty) {
         const float *g = gradient_row(kernels, c.t, c.unit, head, query, dv, work.g);
         const bool none = w.count == 0 && w.wide.begin == w.wide.end; // the mean alone
@@ -76,9 +91,10 @@ double BackwardUnit::slopes(const Call &c, const HeadKeys &keys, int64_t head, c
         }
     }
     if (!c.t.grad_q.present()) return gamma;
-    float row[ZETA_MAX_DK];
+    void *out = row_pointer_out(c.t.grad_q, c.unit.batch, head, c.unit.q_start + query);
+    float rounded[ZETA_MAX_DK], *row = c.t.grad_q.dtype == ZETA_F32 ? static_cast<float *>(out) : rounded;
     for (size_t d = 0; d < dk; ++d) row[d] = float(grad[d]);
-    narrow(kernels, c.t.grad_q.dtype, row, dk, row_pointer_out(c.t.grad_q, c.unit.batch, head, c.unit.q_start + query));
+    if (row == rounded) narrow(kernels, c.t.grad_q.dtype, row, dk, out);
     return gamma;
 }
 
@@ -91,8 +107,8 @@ void BackwardUnit::scatter_values(const HeadKeys &keys, const Channels &channels
 void BackwardUnit::scatter_keys(const Call &c, const HeadKeys &keys, const Pairs &pairs) {
     if (!c.t.grad_k.present()) return;
     const size_t dk = size_t(c.p.dk);
-    float point[ZETA_MAX_DK] = {};
-    std::copy_n(keys.q + size_t(pairs.query) * dk, dk, point);
+    float point[ZETA_MAX_DK];
+    load_point(keys.q + size_t(pairs.query) * dk, dk, point);
     keys.kernels->slopes_keys(c.p.score == ZETA_SCORE_DOT, point, keys_, simd::slope_stride(dk), pairs.ids,
                               pairs.coefficients, pairs.count, key_grad_);
 }

@@ -280,7 +280,7 @@ mutant('allocate', 'A forward call allocates.', 'lib/cpu/attend.cpp',
         'void *volatile extra = ::operator new(dv);\n    ::operator delete(extra);\n'
         '    void *out = row_pointer_out(t.out,'), MEMORY)
 mutant('allocate-backward', 'A backward call allocates.', 'lib/cpu/backward_pairs.cpp',
-       ('double grad[ZETA_MAX_DK] = {}, gamma = 0;',
+       ('double grad[ZETA_MAX_DK], gamma = 0;',
         'double grad[ZETA_MAX_DK] = {}, gamma = 0;\n    void *volatile extra = ::operator new(dv);\n'
         '    ::operator delete(extra);'), MEMORY)
 mutant('allocate-threads', 'A forward call allocates where there are several threads.', 'lib/cpu/attend.cpp',
