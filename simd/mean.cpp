@@ -148,12 +148,31 @@ HWY_INLINE void suffix_rows(const Suffix &s, Access access, size_t c, Sums &...s
     }
 }
 
-// The sums of all columns: four vectors of them at a time, with `access`, then one, then the rest.
+// The sums of all columns: eight vectors of them at a time where there are 32 registers, so that rows of 64 channels
+// are read as they lie, then four, both with `access`, then one, then the rest.
 template <class Access, class Rows>
 HWY_INLINE void by_columns(Access access, size_t channels, double *running, Rows rows) {
     const F64 d;
     const size_t lanes = hn::Lanes(d);
     size_t c = 0;
+#if HWY_TARGET <= HWY_AVX3 || !HWY_ARCH_X86
+    for (; c + 8 * lanes <= channels; c += 8 * lanes) {
+        double *sums = running + c;
+        auto s0 = hn::LoadU(d, sums), s1 = hn::LoadU(d, sums + lanes), s2 = hn::LoadU(d, sums + 2 * lanes),
+             s3 = hn::LoadU(d, sums + 3 * lanes), s4 = hn::LoadU(d, sums + 4 * lanes),
+             s5 = hn::LoadU(d, sums + 5 * lanes), s6 = hn::LoadU(d, sums + 6 * lanes),
+             s7 = hn::LoadU(d, sums + 7 * lanes);
+        rows(access, c, s0, s1, s2, s3, s4, s5, s6, s7);
+        hn::StoreU(s0, d, sums);
+        hn::StoreU(s1, d, sums + lanes);
+        hn::StoreU(s2, d, sums + 2 * lanes);
+        hn::StoreU(s3, d, sums + 3 * lanes);
+        hn::StoreU(s4, d, sums + 4 * lanes);
+        hn::StoreU(s5, d, sums + 5 * lanes);
+        hn::StoreU(s6, d, sums + 6 * lanes);
+        hn::StoreU(s7, d, sums + 7 * lanes);
+    }
+#endif
     for (; c + 4 * lanes <= channels; c += 4 * lanes) {
         double *sums = running + c;
         auto s0 = hn::LoadU(d, sums), s1 = hn::LoadU(d, sums + lanes), s2 = hn::LoadU(d, sums + 2 * lanes),

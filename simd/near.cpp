@@ -14,17 +14,41 @@ HWY_BEFORE_NAMESPACE();
 namespace zeta::simd::HWY_NAMESPACE {
 namespace {
 
+// From a sum of 0 on: 0 + x is x, since no square is -0.
 template <class V> HWY_INLINE V add_square(V sum, V q, V k) {
     const auto difference = hn::Sub(q, k);
     return hn::Add(sum, hn::Mul(difference, difference));
 }
 
-// Coordinate e of rows i, i + 1, ...: one to a lane.
-HWY_INLINE Vf coordinate(const float *rows, hn::Vec<I32> index, size_t i, size_t dk, size_t e) {
-    return hn::GatherIndex(F32(), rows + i * dk + e, index);
+// Adds the squared distance of rows a and b, one pair to a lane, coordinates in order. kDk rows lie side by side.
+template <int kDk> HWY_INLINE Vf distances(const float *a, const float *b, size_t dk) {
+    const F32 d;
+    const auto zero = hn::Zero(d);
+    Vf a0, a1, a2, a3, b0, b1, b2, b3;
+    if constexpr (kDk == 1) return add_square(zero, hn::LoadU(d, a), hn::LoadU(d, b));
+    if constexpr (kDk == 2) {
+        hn::LoadInterleaved2(d, a, a0, a1);
+        hn::LoadInterleaved2(d, b, b0, b1);
+        return add_square(add_square(zero, a0, b0), a1, b1);
+    }
+    if constexpr (kDk == 3) {
+        hn::LoadInterleaved3(d, a, a0, a1, a2);
+        hn::LoadInterleaved3(d, b, b0, b1, b2);
+        return add_square(add_square(add_square(zero, a0, b0), a1, b1), a2, b2);
+    }
+    if constexpr (kDk == 4) {
+        hn::LoadInterleaved4(d, a, a0, a1, a2, a3);
+        hn::LoadInterleaved4(d, b, b0, b1, b2, b3);
+        return add_square(add_square(add_square(add_square(zero, a0, b0), a1, b1), a2, b2), a3, b3);
+    }
+    const I32 di;
+    const auto index = hn::Mul(hn::Iota(di, 0), hn::Set(di, int32_t(dk)));
+    auto sum = zero;
+    for (size_t e = 0; e < dk; ++e)
+        sum = add_square(sum, hn::GatherIndex(d, a + e, index), hn::GatherIndex(d, b + e, index));
+    return sum;
 }
 
-// 0 + x is x but for the sign of zero, which no square has.
 HWY_INLINE void measure_one(const float *q, const float *k, const float *mean_key, size_t dk, float *near) {
     const hn::CappedTag<float, 1> d;
     auto own = hn::Zero(d), mean = hn::Zero(d);
@@ -36,22 +60,33 @@ HWY_INLINE void measure_one(const float *q, const float *k, const float *mean_ke
     near[1] = hn::GetLane(mean);
 }
 
-void near_distances(const float *q, const float *k, const float *mean_key, int dk, size_t n, float *near) {
+template <int kDk>
+void measure(const float *q, const float *k, const float *mean_key, size_t dk, size_t n, float *near) {
     const F32 d;
-    const I32 di;
-    const size_t lanes = hn::Lanes(d), width = size_t(dk);
-    const auto index = hn::Mul(hn::Iota(di, 0), hn::Set(di, dk));
+    const size_t lanes = hn::Lanes(d);
     size_t i = 0;
     for (; i + lanes <= n; i += lanes) {
-        auto own = hn::Zero(d), mean = hn::Zero(d);
-        for (size_t e = 0; e < width; ++e) {
-            const auto at = coordinate(q, index, i, width, e);
-            own = add_square(own, at, coordinate(k, index, i, width, e));
-            mean = add_square(mean, at, coordinate(mean_key, index, i, width, e));
-        }
-        hn::StoreInterleaved2(own, mean, d, near + 2 * i);
+        const float *point = q + i * dk;
+        hn::StoreInterleaved2(distances<kDk>(point, k + i * dk, dk), distances<kDk>(point, mean_key + i * dk, dk), d,
+                              near + 2 * i);
     }
-    for (; i < n; ++i) measure_one(q + i * width, k + i * width, mean_key + i * width, width, near + 2 * i);
+    for (; i < n; ++i) measure_one(q + i * dk, k + i * dk, mean_key + i * dk, dk, near + 2 * i);
+}
+
+void near_distances(const float *q, const float *k, const float *mean_key, int dk, size_t n, float *near) {
+    const size_t width = size_t(dk);
+    switch (dk) {
+    case 1:
+        return measure<1>(q, k, mean_key, width, n, near);
+    case 2:
+        return measure<2>(q, k, mean_key, width, n, near);
+    case 3:
+        return measure<3>(q, k, mean_key, width, n, near);
+    case 4:
+        return measure<4>(q, k, mean_key, width, n, near);
+    default:
+        return measure<0>(q, k, mean_key, width, n, near);
+    }
 }
 
 template <int kScore> HWY_INLINE void shares_of(const Shape &shape, Vf own, Vf mean, Vf &own_share, Vf &mean_share) {
