@@ -32,7 +32,8 @@ struct Choice {
 
 ZETA_VBMI2_INLINE Choice choose(uint64_t bits) {
     const __m512i bytes = _mm512_maskz_compress_epi8(bits, _mm512_load_si512(kLanes));
-    const __m512i index = _mm512_cvtepu8_epi32(_mm512_castsi512_si128(bytes));
+    // With masks of ones: g++ 12 warns of what the plain forms leave undefined.
+    const __m512i index = _mm512_maskz_cvtepu8_epi32(0xffff, _mm512_maskz_extracti32x4_epi32(0xf, bytes, 0));
     return {index, _mm512_test_epi32_mask(index, _mm512_set1_epi32(32))};
 }
 
