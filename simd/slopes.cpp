@@ -169,6 +169,50 @@ void key_gradients(const float *q, const float *k, size_t stride, const uint32_t
     }
 }
 
+// Four coordinates: the query's share of pair i, whose key gets its own.
+template <bool kDot> struct PairShares {
+    const float *k; // at the coordinates, as rows
+    size_t stride;
+    const uint32_t *ids;
+    const float *coefficients;
+    double *rows;
+
+    HWY_INLINE hn::Vec<Four> add(hn::Vec<FourF32> point, uint32_t i, hn::Vec<Four> sum) const {
+        const Four d;
+        if (coefficients[i] == 0) return sum;
+        const size_t at = ids[i] * stride;
+        const double c = double(coefficients[i]);
+        const auto share = difference<kDot>(point, k + at), back = kDot ? hn::PromoteTo(d, point) : share;
+        const auto scale = hn::Set(d, (kDot ? 1.0 : -2.0) * c);
+        hn::StoreU(hn::MulAdd(scale, back, hn::LoadU(d, rows + at)), d, rows + at);
+        return hn::MulAdd(hn::Set(d, c), share, sum);
+    }
+};
+
+template <bool kDot>
+void pair_gradients(const float *q, const float *k, size_t stride, const uint32_t *ids, const float *coefficients,
+                    uint32_t n, double *grad, double *rows) {
+    const Four d;
+    const auto scale = hn::Set(d, kDot ? 1.0 : 2.0);
+    for (size_t e = 0; e < stride; e += hn::Lanes(d)) {
+        const auto point = hn::LoadU(FourF32(), q + e);
+        const PairShares<kDot> shares{k + e, stride, ids, coefficients, rows + e};
+        auto even = hn::Zero(d), odd = even;
+        uint32_t i = 0;
+        for (; i + 2 <= n; i += 2) {
+            even = shares.add(point, i, even);
+            odd = shares.add(point, i + 1, odd);
+        }
+        if (i < n) even = shares.add(point, i, even);
+        hn::StoreU(hn::MulAdd(scale, hn::Add(even, odd), hn::LoadU(d, grad + e)), d, grad + e);
+    }
+}
+
+void slopes_pairs(bool dot, const float *q, const float *k, size_t stride, const uint32_t *ids,
+                  const float *coefficients, uint32_t n, double *grad, double *rows) {
+    (dot ? pair_gradients<true> : pair_gradients<false>)(q, k, stride, ids, coefficients, n, grad, rows);
+}
+
 void slopes_query(bool dot, const float *q, const float *k, size_t stride, const uint32_t *ids,
                   const float *coefficients, uint32_t n, double *grad) {
     (dot ? query_gradient<true> : query_gradient<false>)(q, k, stride, ids, coefficients, n, grad);
@@ -214,6 +258,7 @@ void slopes_fill(Kernels &kernels) {
     kernels.slopes_coefficients = slopes_coefficients;
     kernels.slopes_query = slopes_query;
     kernels.slopes_keys = slopes_keys;
+    kernels.slopes_pairs = slopes_pairs;
     kernels.slopes_own = slopes_own;
 }
 

@@ -188,7 +188,7 @@ void BackwardUnit::add_tile(const Call &c, const HeadKeys &keys, int64_t head, c
         if (s >= work.current.queries) continue;
         const float *g = gradient_row(*keys.kernels, c.t, c.unit, head, pairs[s].query, size_t(c.p.dv), work.g);
         scatter_values(keys, channels, g, pairs[s]);
-        if (channels.first) scatter_keys(c, keys, pairs[s]);
+        if (channels.first && !adds_keys_at_once(c)) scatter_keys(c, keys, pairs[s]);
     }
 }
 

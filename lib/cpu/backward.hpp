@@ -97,6 +97,7 @@ private:
     void scatter_tiles(const Call &c, const HeadKeys &keys, int64_t head, const Channels &channels, size_t start,
                        size_t count, uint32_t shard, BackwardWork &work);
     void scatter_values(const HeadKeys &keys, const Channels &channels, const float *g, const Pairs &pairs);
+    static bool adds_keys_at_once(const Call &c); // one thread: a pair's share of dL/dk is added with that of dL/dq
     void scatter_keys(const Call &c, const HeadKeys &keys, const Pairs &pairs);
     void fetch_gradients(const Call &c, const Selection::Ahead &ahead, const Channels &channels);
     void add_mean_values(const Call &c, int64_t head, size_t begin, size_t end, const Channels &channels,

@@ -34,6 +34,10 @@ Pairs BackwardUnit::gather(const Call &c, const HeadKeys &keys, int64_t head, ui
     return {query, w.count, w.ids, w.weights, coefficients};
 }
 
+bool BackwardUnit::adds_keys_at_once(const Call &c) {
+    return c.threads == 1 && c.t.grad_k.present();
+}
+
 // dL/dq, dL/d mean key and the coefficients of the list. Returns dL/d gamma.
 double BackwardUnit::slopes(const Call &c, const HeadKeys &keys, int64_t head, const Weighed &w, uint32_t query,
                             BackwardWork &work, float *coefficients) {
@@ -80,7 +84,10 @@ double BackwardUnit::slopes(const Call &c, const HeadKeys &keys, int64_t head, c
             kernels.slopes_query(dot, point, keys_, stride, s.slice_ids, coefficients, n, grad);
         }
         gamma += kernels.slopes_coefficients(shape, w.weights, work.products, w.distances, w.dots, list, coefficients);
-        kernels.slopes_query(dot, point, keys_, stride, w.ids, coefficients, w.count, grad);
+        if (adds_keys_at_once(c))
+            kernels.slopes_pairs(dot, point, keys_, stride, w.ids, coefficients, w.count, grad, key_grad_);
+        else
+            kernels.slopes_query(dot, point, keys_, stride, w.ids, coefficients, w.count, grad);
         if (w.has_mean) {
             const double coefficient = coefficients[w.count];
             for (size_t d = 0; d < dk && coefficient != 0; ++d) {

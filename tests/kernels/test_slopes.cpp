@@ -230,6 +230,21 @@ void check_query(const Kernels &kernels, Random &random, bool dot, size_t n, int
     CHECK(grad.intact());
 }
 
+void check_both(const Kernels &kernels, Random &random, bool dot, size_t n, int dk, Place place) {
+    const Pairs pairs(random, n, dk, place);
+    const std::vector<double> row = some_sums(random, 1, pairs.width, pairs.stride),
+                              key_rows = some_sums(random, pairs.keys, pairs.width, pairs.stride);
+    const Array<double> grad(row, place), rows(key_rows, place), both_grad(row, place), both_rows(key_rows, place);
+    kernels.slopes_query(dot, pairs.q, pairs.k, pairs.stride, pairs.ids, pairs.coefficients, pairs.count(), grad);
+    kernels.slopes_keys(dot, pairs.q, pairs.k, pairs.stride, pairs.ids, pairs.coefficients, pairs.count(), rows);
+    kernels.slopes_pairs(dot, pairs.q, pairs.k, pairs.stride, pairs.ids, pairs.coefficients, pairs.count(), both_grad,
+                         both_rows);
+    CHECK(same_bits(both_grad.values(), grad.values()));
+    CHECK(same_bits(both_rows.values(), rows.values()));
+    CHECK(both_grad.intact());
+    CHECK(both_rows.intact());
+}
+
 void check_keys(const Kernels &kernels, Random &random, bool dot, size_t n, int dk, Place place) {
     const Pairs pairs(random, n, dk, place);
     const std::vector<double> before = some_sums(random, pairs.keys, pairs.width, pairs.stride);
@@ -355,6 +370,7 @@ TEST_CASE("gradients of queries and keys") {
                     CAPTURE(dot);
                     check_query(kernels, random, dot, n, dk, kPlaces[n % 3]);
                     check_keys(kernels, random, dot, n, dk, kPlaces[n % 3]);
+                    check_both(kernels, random, dot, n, dk, kPlaces[n % 3]);
                 }
             }
         }
