@@ -93,7 +93,8 @@ HWY_INLINE void mixed_rows(const MeanPrefix &p, Access access, size_t c, Sums &.
             at += lanes;
         };
         (step(sum), ...);
-        if (HWY_UNLIKELY(!all_finite(zero))) p.apart[r] = 1;
+        // Atomic, since threads may share the columns of a row.
+        if (HWY_UNLIKELY(!all_finite(zero))) __atomic_store_n(p.apart + r, uint8_t{1}, __ATOMIC_RELAXED);
     }
 }
 

@@ -137,7 +137,7 @@ mutant('mixed-shares', 'The shares of own value and mean value are exchanged.', 
 mutant('mixed-first', 'Before `first` a token attends itself through the mixed mean.', 'lib/cpu/history.cpp',
        ('shares_[2 * i] = 0;\n            shares_[2 * i + 1] = 1;', ''), SMALL)
 mutant('mixed-apart', 'Mixed rows that are not finite are kept.', 'simd/mean.cpp',
-       ('if (HWY_UNLIKELY(!all_finite(zero))) p.apart[r] = 1;', ''), 'kernels: means*', 'property: sweep*')
+       ('if (HWY_UNLIKELY(!all_finite(zero))) __atomic_store_n(p.apart + r, uint8_t{1}, __ATOMIC_RELAXED);', ''), 'kernels: means*', 'property: sweep*')
 mutant('mixed-restore', 'Rows that stay apart are not made mean rows again.', 'lib/cpu/mean.cpp',
        ('if (apart[i] == 0) continue;', 'if (apart[i] != 2) continue;'), 'property: sweep*')
 mutant('mixed-decode', 'Decode takes own value and mean apart.', 'lib/cache/decode.cpp',
