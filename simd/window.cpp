@@ -245,37 +245,70 @@ template <int kDk> struct List {
     }
 };
 
-// A window that lies in the block of its rank and the two beside it: where almost all do. False: it may not.
-template <int kDk>
+// The `wanted` nearest keys of one side: `here` in the block of the rank, the rest in blocks [kReach], nearest first,
+// of which those beyond are cleared. False: there are fewer.
+template <size_t kReach, class Keep>
+HWY_INLINE bool keep_nearest(uint64_t &here, uint64_t *blocks, uint32_t wanted, Keep keep) {
+    uint32_t found = count_set(here), total = found;
+    for (size_t i = 0; i < kReach; ++i) total += count_set(blocks[i]);
+    if (total < wanted) return false;
+    if (found >= wanted) {
+        here = keep(here, wanted);
+        for (size_t i = 0; i < kReach; ++i) blocks[i] = 0;
+        return true;
+    }
+    uint32_t left = wanted - found;
+    for (size_t i = 0; i < kReach; ++i) {
+        found = count_set(blocks[i]);
+        if (found >= left) blocks[i] = keep(blocks[i], left);
+        left -= HWY_MIN(left, found);
+    }
+    return true;
+}
+
+// A window that lies in the block of its rank and kReach blocks on each side: where almost all do. False: it may not.
+template <int kDk, size_t kReach>
 HWY_INLINE bool near_window(const Level &level, uint32_t rank, uint32_t limit, uint32_t window, List<kDk> &list,
                             uint32_t *lo, uint32_t *hi) {
+    static_assert(kReach * kBlock <= kPad, "blocks behind the last key are there to be read");
     const size_t block = rank / kBlock;
-    if (window > kBlock || window < 2 || block * kBlock >= level.count) return false;
-    const uint32_t *position = level.position + block * kBlock;
-    const uint64_t here = bits_below(position, limit), low = low_bits(rank % kBlock);
-    const uint32_t half = window / 2, rest = window - half;
-    uint64_t before = block == 0 ? 0 : bits_below(position - kBlock, limit), below = here & low;
-    uint64_t above = here & ~low, after = bits_below(position + kBlock, limit);
-    const uint32_t n_below = count_set(below), n_above = count_set(above);
-    if (n_below + count_set(before) < half || n_above + count_set(after) < rest) return false;
-    before = n_below < half ? keep_high(before, half - n_below) : 0;
-    below = n_below < half ? below : keep_high(below, half);
-    after = n_above < rest ? keep_low(after, rest - n_above) : 0;
-    above = n_above < rest ? above : keep_low(above, rest);
-    const uint32_t first = uint32_t(block * kBlock);
-    *lo = before != 0 ? first - uint32_t(kBlock) + first_set(before) : first + first_set(below);
-    *hi = after != 0 ? first + uint32_t(kBlock) + last_set(after) + 1 : first + last_set(above) + 1;
-    if (before != 0) list.append(level, block - 1, before);
-    list.append(level, block, below | above);
-    if (after != 0) list.append(level, block + 1, after);
+    if (window < 2 || block < kReach || (block + kReach) * kBlock >= level.count) return false;
+    const uint64_t here = bits_below(level.position + block * kBlock, limit), low = low_bits(rank % kBlock);
+    uint64_t below = here & low, above = here & ~low, before[kReach], after[kReach];
+    for (size_t i = 0; i < kReach; ++i) {
+        before[i] = bits_below(level.position + (block - 1 - i) * kBlock, limit);
+        after[i] = bits_below(level.position + (block + 1 + i) * kBlock, limit);
+    }
+    if (!keep_nearest<kReach>(below, before, window / 2, keep_high)) return false;
+    if (!keep_nearest<kReach>(above, after, window - window / 2, keep_low)) return false;
+    uint32_t first = kNone, last = 0;
+    const auto append = [&](size_t at, uint64_t bits) HWY_ATTR {
+        if (bits == 0) return;
+        first = first == kNone ? uint32_t(at * kBlock) + first_set(bits) : first;
+        last = uint32_t(at * kBlock) + last_set(bits);
+        list.append(level, at, bits);
+    };
+    for (size_t i = kReach; i-- > 0;) append(block - 1 - i, before[i]);
+    append(block, below | above);
+    for (size_t i = 0; i < kReach; ++i) append(block + 1 + i, after[i]);
+    *lo = first;
+    *hi = last + 1;
     return true;
+}
+
+// By how far such windows reach.
+template <int kDk>
+HWY_INLINE bool any_near_window(const Level &level, uint32_t rank, uint32_t limit, uint32_t window, List<kDk> &list,
+                                uint32_t *lo, uint32_t *hi) {
+    if (window <= kBlock) return near_window<kDk, 1>(level, rank, limit, window, list, lo, hi);
+    return window <= 2 * kBlock && near_window<kDk, 2>(level, rank, limit, window, list, lo, hi);
 }
 
 template <int kDk> void tile(const Level &level, const WindowTile &t) {
     for (uint32_t i = 0; i < t.queries; ++i) {
         const float *q = t.q + size_t(t.rows[i]) * size_t(kDk != 0 ? kDk : t.dk);
         List<kDk> list{q, t.dk, t.ids + i * t.stride, t.distances + i * t.stride};
-        if (t.search && near_window<kDk>(level, t.ranks[i], t.limits[i], t.window, list, &t.lo[i], &t.hi[i])) {
+        if (t.search && any_near_window<kDk>(level, t.ranks[i], t.limits[i], t.window, list, &t.lo[i], &t.hi[i])) {
             t.counts[i] = list.count;
             continue;
         }

@@ -134,19 +134,14 @@ void WindowQueries::select(const simd::Kernels &kernels, const Problem &p, const
         return;
     }
     uint32_t found[kTile];
-    for (uint32_t i = 0, slot = 0; i < a.count; ++i) {
-        const float *point = q + size_t(lists.query[i]) * size_t(p.dk);
-        if (hints_a == nullptr)
-            kernels.select_window(level, rank_[a.begin + i], limits[i], uint32_t(p.window), &lists.hint_a[i],
-                                  &lists.hint_b[i]);
-        found[slot] = kernels.select_emit(level, lists.hint_a[i], lists.hint_b[i], limits[i], uint32_t(p.window), point,
-                                          p.dk, work.ids + slot * work.stride, work.distances + slot * work.stride);
-        if (++slot < work.lists && i + 1 < a.count) continue;
-        const uint32_t from = i + 1 - slot;
-        kernels.select_nearest_lists({slot, uint32_t(p.neighbours), found, work.ids, work.distances, work.stride,
+    for (uint32_t from = 0; from < a.count; from += work.lists) {
+        const uint32_t n = std::min(work.lists, a.count - from);
+        kernels.select_tile(level, {n, uint32_t(p.window), hints_a == nullptr, p.dk, q, lists.query + from,
+                                    rank_ + a.begin + from, limits + from, work.stride, work.ids, work.distances, found,
+                                    lists.hint_a + from, lists.hint_b + from});
+        kernels.select_nearest_lists({n, uint32_t(p.neighbours), found, work.ids, work.distances, work.stride,
                                       work.columns, lists.ids_of(from), lists.distances_of(from), lists.stride,
                                       lists.count + from});
-        slot = 0;
     }
 }
 

@@ -55,8 +55,10 @@ mutant('grouped-heads', 'Query head h reads key head h mod G.', 'lib/cpu/attend.
 mutant('window-half', 'Half of an odd K is rounded up.', 'simd/window.cpp',
        ('walk_back(level, rank, limit, window / 2);', 'walk_back(level, rank, limit, (window + 1) / 2);'),
        'kernels: *window*')
-mutant('window-half-near', 'Half of an odd K is rounded up where a window lies in three blocks.', 'simd/window.cpp',
-       ('half = window / 2, rest', 'half = (window + 1) / 2, rest'), 'kernels: the lists of a tile*', SMALL)
+mutant('window-half-near', 'Half of an odd K is rounded up where a window lies in three blocks.', 'simd/window.cpp', [
+    ('before, window / 2, keep_high', 'before, (window + 1) / 2, keep_high'),
+    ('after, window - window / 2, keep_low', 'after, window - (window + 1) / 2, keep_low')],
+       'kernels: the lists of a tile*', SMALL)
 mutant('window-equal', 'Keys with the code of the query count as above it.', 'lib/cpu/window.cpp',
        ('{ return (words_[i] | kPositionMask); };',
         '{ const uint64_t w = words_[i] & ~kPositionMask; return w == 0 ? w : w - 1; };'), SMALL)
