@@ -215,7 +215,7 @@ void Piece::gather_keys(uint32_t neighbours, const Place &place) {
 
 // The mean value with the query's own mixed in, where forward does that (HistoryMean), else NULL.
 const float *Piece::mix(const cpu::Weighed &w, const Place &place, const float *mean) {
-    if (!w.has_mean || !w.has_own || !cpu::mixes_own(p_, t_.out.dtype)) return nullptr;
+    if (!w.has_mean || !w.has_own || !cpu::mixes_own(p_)) return nullptr;
     float shares[2];
     kernels_.near_shares(p_.score, gamma_, w.distances + w.count - 1, 1, shares); // own, then the mean
     head_.rows.read_value(kernels_, place.local_end - 1, {0, size_t(p_.dv)}, work_.own);

@@ -122,6 +122,7 @@ void ForwardUnit::fetch_query(const HeadRun &run, uint32_t query) const {
     fetch_point(run, query);
     if (run.keys.near != nullptr) {
         fetch(run.keys.near + 2 * size_t(query), 2 * sizeof(float));
+        if (mean_.made_late(p, run.t)) fetch_row(run.t.v, u.batch, u.key_head, u.k_start + position_of(u, query));
     } else if (p.causal) {
         if (run.keys.mean_key != nullptr) fetch(run.keys.mean_key + query * dk, point);
         const int64_t position = position_of(u, query);
@@ -159,10 +160,11 @@ void ForwardUnit::attend(const HeadRun &run, uint32_t query, const Weighed &w, i
     void *out = row_pointer_out(t.out, u.batch, run.head, u.q_start + query);
     const bool in_place = t.out.dtype == ZETA_F32;
     float *row = in_place ? static_cast<float *>(out) : work.row;
-    const float *mean = nullptr;
+    HistoryMean::Value value{nullptr, false};
     if (!w.empty && w.has_mean)
-        mean = mean_.value(run.executor, *keys.problem, t, u, run.head, query, worker, work.mean);
-    const bool mixed = mean != nullptr && mean_.mixed(query);
+        value = mean_.value(run.executor, *keys.problem, t, u, run.head, query, worker, work.mean, work.own);
+    const float *mean = value.row;
+    const bool mixed = value.mixed;
     const uint32_t listed = w.count - (mixed && w.has_own ? 1 : 0);
     float *kept = mean == row && !mixed ? work.mean : nullptr; // row is written over
     const ValuesKernel values = values_kernel(*keys.kernels, t.v.dtype);

@@ -15,7 +15,7 @@ struct alignas(Scratch::kAlignment) AttendWork {
     Lists current; // of the tile in hand, if select.lists are those of the next one already
     WeighWork weigh;
     Weighed weighed[kTile];
-    float *row = nullptr, *mean = nullptr; // [dv]
+    float *row = nullptr, *mean = nullptr, *own = nullptr; // [dv]
 
     void take(Scratch &scratch, const Problem &p, Source source) {
         select.take(scratch, p, source);
@@ -23,6 +23,7 @@ struct alignas(Scratch::kAlignment) AttendWork {
         weigh.take(scratch, p, kTile, true);
         row = scratch.take<float>(size_t(p.dv));
         mean = scratch.take<float>(size_t(p.dv));
+        own = scratch.take<float>(size_t(p.dv));
     }
 };
 

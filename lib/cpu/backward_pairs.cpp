@@ -79,9 +79,10 @@ double BackwardUnit::slopes(const Call &c, const HeadKeys &keys, int64_t head, c
             const uint32_t n = w.slice(b, work.weigh);
             const WeighWork &s = work.weigh;
             products(s.slice_ids, n, work.own_values);
+            float *of_slice = c.threads == 1 ? coefficients : work.coefficients; // have room for kSlice
             gamma += kernels.slopes_coefficients(shape, s.slice_weights, work.own_values, s.slice_distances,
-                                                 s.slice_dots, n, coefficients);
-            kernels.slopes_query(dot, point, keys_, stride, s.slice_ids, coefficients, n, grad);
+                                                 s.slice_dots, n, of_slice);
+            kernels.slopes_query(dot, point, keys_, stride, s.slice_ids, of_slice, n, grad);
         }
         gamma += kernels.slopes_coefficients(shape, w.weights, work.products, w.distances, w.dots, list, coefficients);
         if (adds_keys_at_once(c))

@@ -288,7 +288,8 @@ void DenseUnit::attend(const Executor &executor, ProgressMeter &progress, const 
                 const int64_t query = block.query(position), i = u.q_start + query;
                 float *row = in_place ? t.out.row<float>(u.batch, head, i) : work[worker].row;
                 const float *mean = row;
-                if (p.mean && u.m > 0) mean = mean_.value(executor, p, t, u, head, uint32_t(query), worker, row);
+                if (p.mean && u.m > 0)
+                    mean = mean_.value(executor, p, t, u, head, uint32_t(query), worker, row, nullptr).row;
                 const float normaliser = block.finish(position, mean, row);
                 if (t.normaliser.present()) *t.normaliser.row<float>(u.batch, head, i) = normaliser;
                 if (!in_place)

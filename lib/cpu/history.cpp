@@ -13,9 +13,8 @@ bool in_out(const Problem &p, const Tensors &t) {
 
 } // namespace
 
-bool mixes_own(const Problem &p, int32_t out_dtype) {
-    return p.mean && p.causal && p.local == 1 && p.score != ZETA_SCORE_DOT &&
-           (out_dtype == ZETA_F32 || p.dv <= kShortRow);
+bool mixes_own(const Problem &p) {
+    return p.mean && p.causal && p.local == 1 && p.score != ZETA_SCORE_DOT;
 }
 
 void HistoryMean::take(Scratch &scratch, const Executor &executor, const Problem &p, const Tensors &t, const Unit &unit,
@@ -23,7 +22,7 @@ void HistoryMean::take(Scratch &scratch, const Executor &executor, const Problem
     if (!p.mean) return;
     key_ = scratch.take<float>((p.causal ? size_t(unit.n) : 1) * size_t(p.dk));
     const bool values = wanted != Values::none;
-    const size_t mixed = wanted == Values::mixed && mixes_own(p, t.out.dtype) ? size_t(unit.n) : 0;
+    const size_t mixed = wanted == Values::mixed && mixes_own(p) ? size_t(unit.n) : 0;
     near_ = mixed != 0 ? scratch.take<float>(2 * mixed) : nullptr;
     shares_ = mixed != 0 ? scratch.take<float>(2 * mixed) : nullptr;
     apart_ = mixed != 0 ? scratch.take<uint8_t>(mixed) : nullptr;
@@ -82,12 +81,26 @@ void HistoryMean::build_values(const Executor &executor, Context &context, const
         values_.build_into(executor, t.v, part, rows, stride);
 }
 
-const float *HistoryMean::value(const Executor &executor, const Problem &p, const Tensors &t, const Unit &part,
-                                int64_t head, uint32_t query, int worker, float *buffer) const {
-    if (in_out(p, t)) return t.out.row<float>(part.batch, head, part.q_start + query);
-    if (rows_ != nullptr) return waiting(p, query);
+bool HistoryMean::made_late(const Problem &p, const Tensors &t) const {
+    return !in_out(p, t) && rows_ == nullptr;
+}
+
+HistoryMean::Value HistoryMean::value(const Executor &executor, const Problem &p, const Tensors &t, const Unit &part,
+                                      int64_t head, uint32_t query, int worker, float *buffer,
+                                      float *own_buffer) const {
+    if (!made_late(p, t)) {
+        const float *out =
+            rows_ != nullptr ? waiting(p, query) : t.out.row<float>(part.batch, head, part.q_start + query);
+        return {out, near_ != nullptr && apart_[query] == 0};
+    }
     values_.row(executor, query, worker, buffer);
-    return buffer;
+    if (near_ == nullptr) return {buffer, false};
+    const simd::Kernels &kernels = executor.kernels();
+    const void *own = row_pointer(t.v, part.batch, part.key_head, part.k_start + position_of(part, query));
+    const float *shares = shares_ + 2 * size_t(query);
+    widen(kernels, t.v.dtype, own, size_t(p.dv), own_buffer);
+    const bool finite = kernels.mean_mix(own_buffer, buffer, size_t(p.dv), shares[0], shares[1], own_buffer);
+    return {finite ? own_buffer : buffer, finite};
 }
 
 } // namespace zeta::cpu

@@ -3,9 +3,9 @@
 // values of float32 outputs wait in the rows of out. For other outputs they have rows of their own as long as these are
 // short; long ones are made again from checkpoints when they are asked for, since memory must not grow with N dv.
 //
-// Where mean values are made in advance and every query attends itself and no other local position, its own value is
-// mixed into its mean value, in the proportion of their weights: both are read side by side then, not at random by
-// whoever comes to the query in curve order. Rows for which that is not finite stay apart.
+// Where every query attends itself and no other local position, its own value is mixed into its mean value, in the
+// proportion of their weights: made in advance, both are read side by side, not at random by whoever comes to the query
+// in curve order. Rows for which that is not finite stay apart.
 #pragma once
 
 #include "../context.hpp"
@@ -14,7 +14,7 @@
 namespace zeta::cpu {
 
 // Whether value() has a query's own value mixed in where it can. Decode follows the same rule, for the same bits.
-bool mixes_own(const Problem &p, int32_t out_dtype);
+bool mixes_own(const Problem &p);
 
 class HistoryMean {
 public:
@@ -33,14 +33,19 @@ public:
     MeanRows &values() { return values_; }
     // Squared distances of each query to its own key and to its mean key [n, 2], after mix(); NULL: not mixed.
     const float *near() const { return near_; }
-    bool mixed(uint32_t query) const { return near_ != nullptr && apart_[query] == 0; }
-    // The mean value of query row `query`, mixed or not: [dv], in `buffer` if it has to be made.
-    const float *value(const Executor &executor, const Problem &p, const Tensors &t, const Unit &part, int64_t head,
-                       uint32_t query, int worker, float *buffer) const;
+    // The mean value of query row `query`: [dv], in one of the buffers [dv] if it has to be made; mixed or not.
+    struct Value {
+        const float *row;
+        bool mixed;
+    };
+    Value value(const Executor &executor, const Problem &p, const Tensors &t, const Unit &part, int64_t head,
+                uint32_t query, int worker, float *buffer, float *own_buffer) const;
     // The mean value of a mixed query without its own: slow.
     void value_alone(const Executor &executor, uint32_t query, int worker, float *mean) const {
         values_.row_of_block(executor, query, worker, mean);
     }
+    // Whether it is made when it is asked for, from the query's own value too.
+    bool made_late(const Problem &p, const Tensors &t) const;
     // Where it will be read, to be fetched; NULL: nowhere, or in out.
     const float *waiting(const Problem &p, uint32_t query) const {
         return rows_ == nullptr ? nullptr : rows_ + size_t(query) * size_t(p.dv);
