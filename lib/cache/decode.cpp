@@ -22,7 +22,8 @@ namespace {
 constexpr uint32_t kPiece = kCheckpointRows; // queries of a piece
 constexpr uint32_t kMeans = 16;              // queries whose means are made at a time
 constexpr size_t kWidth = 512;               // channels of values gathered at a time
-constexpr size_t kAlone = 4;                 // queries that are not worth waking threads for
+constexpr size_t kLeastWidth = 16; // at the end too, if there are more: a vector's, or the order of sums changes
+constexpr size_t kAlone = 4;       // queries that are not worth waking threads for
 
 // Where a query stands: what it may search, and its local positions.
 struct Place {
@@ -37,9 +38,9 @@ struct alignas(Scratch::kAlignment) DecodeWork {
     cpu::Lists lists;                                     // of one query; ids are 0, 1, ...
     uint32_t *positions = nullptr, *candidates = nullptr; // [K + pad] neighbours; [W + pad] before they are chosen
     float *candidate_distances = nullptr;
-    float *keys = nullptr, *values = nullptr;           // [K + kInlineLocal, dk] or a slice; [., min(dv, kWidth)]
-    float *q = nullptr, *row = nullptr;                 // [dk]; [dv]
-    float *own = nullptr, *mixed = nullptr;             // [dv]
+    float *keys = nullptr, *values = nullptr; // [K + kInlineLocal, dk] or a slice; [., min(dv, kWidth + kLeastWidth)]
+    float *q = nullptr, *row = nullptr;       // [dk]; [dv]
+    float *own = nullptr, *mixed = nullptr;   // [dv]
     float *mean_keys = nullptr, *mean_values = nullptr; // [kMeans, dk], [kMeans, dv]
     float *overall = nullptr, *room = nullptr;          // [dk + dv]; mean_room()
     MeanSums sums;
@@ -62,7 +63,7 @@ void DecodeWork::take(Scratch &scratch, const Problem &p, const RowShape &rows) 
     candidate_distances = scratch.take<float>(room_for);
     const size_t gathered = std::max<size_t>(neighbours + cpu::kInlineLocal, cpu::kSlice);
     keys = scratch.take<float>(gathered * dk);
-    values = scratch.take<float>(gathered * std::min(dv, kWidth));
+    values = scratch.take<float>(gathered * std::min(dv, kWidth + kLeastWidth));
     q = scratch.take<float>(dk);
     row = scratch.take<float>(dv);
     own = scratch.take<float>(dv);
@@ -240,8 +241,9 @@ void Piece::attend(int64_t i, const cpu::Weighed &w, const Place &place, const f
     const bool in_place = t_.out.dtype == ZETA_F32;
     float *row = in_place ? static_cast<float *>(out) : work_.row;
     bool in_range = true;
-    for (size_t begin = 0; begin < dv; begin += kWidth) {
-        const Rows::Channels c{begin, std::min(kWidth, dv - begin)};
+    for (size_t begin = 0, width = 0; begin < dv; begin += width) {
+        width = dv - begin < kWidth + kLeastWidth ? dv - begin : kWidth;
+        const Rows::Channels c{begin, width};
         float *to = row + begin, *values = work_.values;
         head_.rows.gather_values(kernels_, work_.positions, neighbours, c, values);
         head_.rows.copy_values(kernels_, place.local_begin, local, c, values + neighbours * c.width);

@@ -44,7 +44,7 @@ void write_part(Writer &writer, const Head &head, const Sequence &sequence) {
     const uint32_t begin = uint32_t(sequence.evicted), end = uint32_t(sequence.length);
     const size_t key_bytes = size_t(shape.dk) * sizeof(float);
     if (head.mean.on()) {
-        const size_t bytes = size_t(shape.dk + shape.dv) * sizeof(double);
+        const size_t bytes = shape.checkpoint_width * sizeof(double);
         writer.put(head.mean.anchor().before, bytes);
         writer.put(head.mean.anchor().running, bytes);
     }
@@ -74,11 +74,11 @@ struct Part {
          part.sequence, part.key_head, what);
 }
 
-// sums: [2, dk + dv], working memory.
+// sums: [2, dk + dv] with the mean, working memory.
 void read_part(Reader &reader, Part part, Head &head, const Sequence &sequence, double *sums) {
     const RowShape &shape = head.rows.shape();
     const uint32_t begin = uint32_t(sequence.evicted), end = uint32_t(sequence.length);
-    const size_t key_bytes = size_t(shape.dk) * sizeof(float), channels = size_t(shape.dk + shape.dv);
+    const size_t key_bytes = size_t(shape.dk) * sizeof(float), channels = shape.checkpoint_width;
     if (head.mean.on()) {
         reader.get(sums, 2 * channels * sizeof(double));
         head.mean.load_anchor(sums, sums + channels, begin);
@@ -131,8 +131,7 @@ void Cache::load(Source &source) {
     std::vector<FileSequence> sequences(static_cast<size_t>(batches()));
     read_head(reader, *shape_, sequences.data(), batches());
     std::unique_ptr<State> state = empty_state(batches());
-    const size_t channels = size_t(row_shape_->dk + row_shape_->dv);
-    const Allocation sums = context_->allocate(2 * channels * sizeof(double));
+    const Allocation sums = context_->allocate(2 * row_shape_->checkpoint_width * sizeof(double));
     for (int64_t b = 0; b < batches(); ++b) {
         const FileSequence &from = sequences[size_t(b)];
         Sequence &sequence = state->sequence(b);

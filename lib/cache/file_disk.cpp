@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <climits>
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
@@ -20,6 +21,7 @@ namespace {
 
 constexpr size_t kBuffer = 256 * 1024; // larger ones save no measurable time
 constexpr int kTemporaryNames = 1000;  // tried before giving up
+constexpr int kLinks = 40;             // from one to the next, as many as Linux follows
 
 template <class Call> auto repeat(Call call) {
     for (;;) {
@@ -52,6 +54,25 @@ struct Reason {
     fail(ZETA_ERROR_IO, "'%s' is not a regular file", shown(path));
 }
 
+// What a path leads to: through symbolic links, the last of which may name a file that is not there yet.
+std::string target_of(const char *path) {
+    if (char *real = realpath(path, nullptr)) {
+        std::string target = real;
+        std::free(real);
+        return target;
+    }
+    std::string at = path;
+    for (int links = 0; links < kLinks; ++links) {
+        char to[PATH_MAX];
+        const ssize_t length = readlink(at.c_str(), to, sizeof to);
+        if (length == -1 || length == ssize_t(sizeof to)) return at;
+        const std::string next(to, size_t(length));
+        const size_t slash = at.rfind('/');
+        at = next[0] == '/' || slash == std::string::npos ? next : at.substr(0, slash + 1) + next;
+    }
+    io_error("replace", path, ELOOP);
+}
+
 // Makes a rename in the folder durable. File systems that cannot say so.
 bool sync_folder(const char *folder) {
     const int file = repeat([&] { return open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
@@ -65,11 +86,8 @@ bool sync_folder(const char *folder) {
 
 } // namespace
 
-DiskSink::DiskSink(const Context &context, const char *path) : buffer_(context.allocate(kBuffer)), path_(path) {
-    if (char *real = realpath(path, nullptr)) { // a symbolic link stays one
-        path_ = real;
-        std::free(real);
-    }
+DiskSink::DiskSink(const Context &context, const char *path)
+    : buffer_(context.allocate(kBuffer)), path_(target_of(path)) { // a symbolic link stays one
     struct stat old;
     if (stat(path_.c_str(), &old) == 0) {
         if (!S_ISREG(old.st_mode)) not_regular(path);

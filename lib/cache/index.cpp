@@ -59,20 +59,23 @@ Index::~Index() {
     assert(root_ == nullptr && nodes_.spare().leaves == 0 && nodes_.spare().inner == 0);
 }
 
-// A change takes at each height at most a copy of the node on its path, and either a new node or a copy of a neighbour;
-// an insertion may add a root. The whole tree never has more nodes than neighbours that do not fit together allow.
-NodeCount Index::needed(size_t changes) const {
+// A change takes at each height at most a copy of the node on its path, and either a copy of a neighbour or, if it is
+// an insertion, a new node; an insertion may add a root. The whole tree never has more nodes than neighbours that do
+// not fit together allow. So a removal from nodes that no other tree has takes none.
+NodeCount Index::needed(size_t insertions, size_t removals) const {
+    const size_t changes = insertions + removals;
     const size_t most_leaves = (count_ + changes) / 13 + 16, most_inner = (used_.leaves + changes) / 4 + kMaxHeight;
     const size_t levels = (root_ == nullptr ? 0 : root_->height) + 1 + changes / (kChildren / 2);
-    const auto most = [this](size_t all, size_t bound, size_t used) {
-        const size_t fresh = std::min(all, bound > used ? bound - used : 0);
+    const auto most = [&](size_t per_change, size_t bound, size_t used) {
+        const size_t all = changes * per_change;
+        const size_t fresh = std::min(insertions * per_change, bound > used ? bound - used : 0);
         return shared_.load(std::memory_order_relaxed) ? std::min(2 * all, fresh + std::min(2 * all, used)) : fresh;
     };
-    return {most(changes, most_leaves, used_.leaves), most(changes * levels, most_inner, used_.inner)};
+    return {most(1, most_leaves, used_.leaves), most(levels, most_inner, used_.inner)};
 }
 
-void Index::reserve(const Context &context, size_t changes) {
-    const NodeCount wanted = needed(changes), spare = nodes_.spare();
+void Index::reserve(const Context &context, size_t insertions, size_t removals) {
+    const NodeCount wanted = needed(insertions, removals), spare = nodes_.spare();
     if (spare.leaves < wanted.leaves || spare.inner < wanted.inner) nodes_.reserve(context, wanted);
     if (spare.leaves > wanted.leaves + 2 * kSlack || spare.inner > wanted.inner + 2 * kSlack)
         nodes_.trim(context, {wanted.leaves + kSlack, wanted.inner + kSlack});
@@ -89,7 +92,7 @@ void Index::reserve_build(const Context &context, size_t n) {
 
 void Index::give_back(const Context &context, bool all) {
     if (all) build(nullptr, 0, nullptr);
-    nodes_.trim(context, all ? NodeCount{} : needed(1));
+    nodes_.trim(context, all ? NodeCount{} : needed(1, 0));
 }
 
 Node *Index::make(uint32_t height) {
@@ -147,17 +150,6 @@ void Index::share(const Index &other) {
     root_ = other.root_;
     count_ = other.count_;
     used_ = other.used_;
-}
-
-void Index::fetch(uint64_t code) const {
-    if (root_ == nullptr) return;
-    const Layout &layout = nodes_.layout;
-    for (const Node *node = root_; node->height > 0;) {
-        const bool is_leaf = node->height == 1;
-        node = layout.inner.children(node)[layout.child_of(node, code << 24 | kPositionMask)];
-        layout.fetch(node, is_leaf);
-        if (is_leaf) return;
-    }
 }
 
 uint32_t Index::count() const {

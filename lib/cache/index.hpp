@@ -27,8 +27,8 @@ public:
     // ---- on the calling thread: these use the context's allocator, and throw Error(ZETA_ERROR_MEMORY) leaving all as
     // it was
 
-    // Memory for so many insert() or erase() calls, in any order.
-    void reserve(const Context &context, size_t changes);
+    // Memory for so many insert() and erase() calls, in any order.
+    void reserve(const Context &context, size_t insertions, size_t removals = 0);
     // Memory for build() of n keys.
     void reserve_build(const Context &context, size_t n);
     // Returns what is reserved and not needed any more; `all`: empties the index too.
@@ -47,9 +47,6 @@ public:
     uint32_t count() const;
     size_t bytes() const; // nodes in use, shared ones in full, and reserved ones
 
-    // Begins to load what insert(), window() and exact() of this code are going to read.
-    void fetch(uint64_t code) const;
-
     // The window of spec section 4: the keys with position < limit around `code`, `window` of them at most, in order of
     // (code, position): positions and squared distances to q [dk]. Room: window + simd::kListPad. Returns how many.
     uint32_t window(const simd::Kernels &kernels, uint64_t code, uint32_t limit, uint32_t window, const float *q,
@@ -63,7 +60,7 @@ public:
     static size_t exact_room(uint32_t neighbours);
 
 private:
-    NodeCount needed(size_t changes) const;
+    NodeCount needed(size_t insertions, size_t removals) const;
     Node *make(uint32_t height);
     void discard(Node *node);
     Node *build_node(const Plan &plan, uint32_t height, size_t at);

@@ -20,7 +20,7 @@ float *from_row(float *means, size_t row, size_t channels) {
 } // namespace
 
 size_t mean_room(const RowShape &shape) {
-    return shape.value_type == ZETA_I8 ? kWidened * size_t(shape.dv) : 0;
+    return shape.value_type == ZETA_I8 && shape.checkpoint_width > 0 ? kWidened * size_t(shape.dv) : 0;
 }
 
 // ---- a walk --------------------------------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ private:
     float *latest_ = nullptr;
 };
 
-// Floats that running through rows takes: converted rows.
+// Floats that running through rows takes: converted rows. None without the mean.
 size_t mean_room(const RowShape &shape);
 
 // Runs through the rows of a head and gives the mean at each.

@@ -40,24 +40,25 @@ Update::Update(const Context &context, const Problem &problem, State &state, Nex
     : context_(context), p_(problem), state_(state), next_(next), fresh_(fresh) {}
 
 Update::Change Update::change(int64_t b) const {
-    Change c{indexed(p_, state_.sequence(b)), indexed(p_, next_(b)), 0, false};
+    Change c{indexed(p_, state_.sequence(b)), indexed(p_, next_(b)), 0, 0, false};
     if (fresh_) c.from = {c.to.begin, c.to.begin};
     const uint32_t begin = std::max(c.from.begin, c.to.begin), end = std::min(c.from.end, c.to.end);
     const uint32_t kept = begin < end ? end - begin : 0;
-    c.changes = c.from.size() - kept + (c.to.size() - kept);
-    c.build = c.to.size() > 0 && c.changes > kOneByOne && c.changes > c.to.size() / kWorth;
+    c.leave = c.from.size() - kept;
+    c.enter = c.to.size() - kept;
+    c.build = c.to.size() > 0 && c.changes() > kOneByOne && c.changes() > c.to.size() / kWorth;
     return c;
 }
 
 void Update::reserve() {
     for (int64_t b = 0; b < state_.batches(); ++b) {
         const Change c = change(b);
-        if (c.changes == 0 || c.to.size() == 0) continue;
+        if (c.changes() == 0 || c.to.size() == 0) continue;
         for (int64_t g = 0; g < state_.key_heads(); ++g) {
             if (c.build)
                 state_.head(b, g).index.reserve_build(context_, c.to.size());
             else
-                state_.head(b, g).index.reserve(context_, c.changes);
+                state_.head(b, g).index.reserve(context_, c.enter, c.leave);
         }
         if (c.build) built_ = std::max(built_, c.to.size());
     }
@@ -82,7 +83,7 @@ void Update::build(Head &head, int64_t g, Range range, int worker) {
 
 void Update::apply(int64_t b, int64_t g, int worker) {
     const Change c = change(b);
-    if (c.changes == 0 || c.to.size() == 0) return; // an index without keys is emptied by finish()
+    if (c.changes() == 0 || c.to.size() == 0) return; // an index without keys is emptied by finish()
     Head &head = state_.head(b, g);
     if (c.build) return build(head, g, c.to, worker);
     const cpu::Axes axes = cpu::axes_of(p_.grid, g, p_.dk);
@@ -102,8 +103,8 @@ void Update::apply(int64_t b, int64_t g, int worker) {
 void Update::finish() {
     for (int64_t b = 0; b < state_.batches(); ++b) {
         const Change c = change(b);
-        const bool all = c.changes > 0 && c.to.size() == 0;
-        for (int64_t g = 0; g < state_.key_heads() && (all || c.changes > kOneByOne); ++g)
+        const bool all = c.changes() > 0 && c.to.size() == 0;
+        for (int64_t g = 0; g < state_.key_heads() && (all || c.changes() > kOneByOne); ++g)
             state_.head(b, g).index.give_back(context_, all);
     }
     for (int64_t b = 0; b < state_.batches(); ++b) state_.sequence(b) = next_(b);

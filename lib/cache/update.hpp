@@ -25,7 +25,8 @@ public:
 private:
     struct Change {
         Range from, to;
-        uint32_t changes;
+        uint32_t leave, enter; // keys
+        uint32_t changes() const { return leave + enter; }
         bool build;
     };
     Change change(int64_t b) const;

@@ -133,6 +133,22 @@ TEST_CASE("permissions and symbolic links stay") {
     CHECK(mode_of(saved.folder.file("new")) == 0640);
 }
 
+TEST_CASE("symbolic links to what is not there yet, and to themselves") {
+    Saved saved;
+    const std::string link = saved.folder.file("link"), other = saved.folder.file("other");
+    REQUIRE(symlink("other", link.c_str()) == 0);
+    REQUIRE(symlink(saved.folder.file("later").c_str(), other.c_str()) == 0);
+    saved.cache.save(link);
+    CHECK(read_file(saved.folder.file("later")) == saved.cache.save());
+    struct stat about;
+    for (const std::string &name : {link, other}) CHECK((lstat(name.c_str(), &about) == 0 && S_ISLNK(about.st_mode)));
+    const std::string ring = saved.folder.file("ring");
+    REQUIRE(symlink("ring", ring.c_str()) == 0);
+    saved.refused(ring, "cannot replace '", "cannot open '");
+    CHECK((lstat(ring.c_str(), &about) == 0 && S_ISLNK(about.st_mode)));
+    CHECK(saved.folder.names() == std::vector<std::string>{"cache", "later", "link", "other", "ring"});
+}
+
 TEST_CASE("a path without a folder") {
     Saved saved;
     char here[4096];

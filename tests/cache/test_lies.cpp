@@ -179,3 +179,47 @@ TEST_CASE("an allocation that fails at any place") {
     CHECK(failing([&] { cache.load(data); }) > 5);
     CHECK((cache.save() == data));
 }
+
+// The bytes of a cache do not show everything: what it answers at its last position and what follows does.
+TEST_CASE("what a failed call had begun is taken back") {
+    Meter meter;
+    const zeta::Context context = meter.context();
+    for (const int32_t type : kWithAndWithoutScales) {
+        CAPTURE(type);
+        Setup setup;
+        setup.value_type = type;
+        constexpr int64_t n = 40;
+        const std::vector<float> points(size_t(2 * 2 * n * 3), 0.25f), values(size_t(2 * n * 5), 7.0f);
+        std::vector<float> out(size_t(2 * 2 * n * 5));
+        const auto use = [&](zeta::Cache &cache, bool prefill) {
+            zeta::CacheTensors tensors;
+            tensors.k = zeta::Tensor(points.data(), {2, 1, n, 3});
+            tensors.v = zeta::Tensor(values.data(), {2, 1, n, 5});
+            if (!prefill) return cache.append(tensors);
+            tensors.q = zeta::Tensor(points.data(), {2, 2, n, 3});
+            tensors.out = zeta::Tensor(out.data(), {2, 2, n, 5});
+            cache.prefill(tensors);
+        };
+        for (const bool prefill : {false, true}) {
+            zeta::Cache cache = setup.make(context);
+            append(cache, setup, 1, 50);
+            zeta::Cache same = cache.fork();
+            const Answer answer = ask(same, setup, 4, 1);
+            int failures = 0;
+            for (bool failed = true; failed; ++failures) {
+                meter.requests_left = failures;
+                failed = outcome([&] { use(cache, prefill); }).status != ZETA_OK;
+                meter.requests_left = std::numeric_limits<int64_t>::max();
+                if (!failed) break;
+                CHECK(ask(cache, setup, 4, 1) == answer);
+                zeta::Cache fork = cache.fork(), other = same.fork();
+                append(fork, setup, 9, 3);
+                append(other, setup, 9, 3);
+                CHECK(ask(fork, setup, 5, 1) == ask(other, setup, 5, 1));
+                CHECK((fork.save() == other.save()));
+                REQUIRE(failures < 1000);
+            }
+            CHECK(failures > 2);
+        }
+    }
+}

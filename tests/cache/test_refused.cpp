@@ -104,7 +104,9 @@ TEST_CASE("files of other kinds") {
     Victim victim{Setup()};
     Bytes text(1000, std::byte{'a'}), zeros(1000), ones(1000, std::byte{0xff}), picture(1000);
     std::memcpy(picture.data(), "\x89PNG\r\n\x1a\n", 8);
-    for (const Bytes &data : {text, zeros, ones, picture, Bytes(3, std::byte{'a'})}) {
+    Bytes as_text = small_file(victim); // through something that makes \r\n of text \n
+    as_text.erase(as_text.begin() + 5);
+    for (const Bytes &data : {text, zeros, ones, picture, as_text, Bytes(3, std::byte{'a'})}) {
         const Outcome refused = load(victim.cache, data);
         CHECK(refused.status == ZETA_ERROR_FORMAT);
         CHECK(refused.sentence == "the buffer is not a zeta cache: it does not begin like one");

@@ -128,6 +128,19 @@ TEST_CASE("more than 4096 channels: the mean's blocks are longer") {
     check_same(saved, loaded, setup, 5);
 }
 
+TEST_CASE("as many channels as there may be") {
+    const zeta::Context context = make_context();
+    Setup setup;
+    setup.dv = INT32_MAX;
+    setup.attention.mean = 0;
+    for (const int32_t type : kWithAndWithoutScales) {
+        setup.value_type = type;
+        zeta::Cache saved = setup.make(context), loaded = setup.make(context);
+        CHECK(load(loaded, saved.save()).sentence == "");
+        CHECK((loaded.save() == saved.save()));
+    }
+}
+
 TEST_CASE("a fork is saved as what it holds") {
     const zeta::Context context = make_context();
     Setup setup;

@@ -51,6 +51,47 @@ TEST_CASE("cache: random programs over long sequences") {
     }
 }
 
+// Values are gathered some hundred channels at a time: the order of sums must not show where one part ends, nor how
+// short the last is. Sums that leave the range of float32 do so in some parts only.
+TEST_CASE("cache: random programs over wide values") {
+    const std::vector<Context> contexts = all_contexts();
+    const int64_t widths[] = {511, 512, 513, 527, 528, 1024, 1031, 1100};
+    for (int n = 0; n < std::max(24, settings().cases / 10); ++n) {
+        const uint64_t seed = settings().seed * 141650939 + static_cast<uint64_t>(n);
+        Random random(seed);
+        CacheSetup setup = random_setup(random);
+        setup.problem.shape = {1, 1, 1, 0, 0, setup.problem.shape.dk, widths[n % 8]};
+        setup.problem.options.gamma.resize(std::min<size_t>(setup.problem.options.gamma.size(), 1));
+        setup.problem.options.grid = {};
+        if (n % 3 == 0) setup.data = Data::wild;
+        zeta_context *context = contexts[static_cast<size_t>(n) % contexts.size()].get();
+        INFO("program ", n, " on ", zeta_context_isa(context), ": ", describe(setup));
+        CHECK(CacheProgram(context, setup, seed, 40).run(40) == "");
+    }
+}
+
+// One channel of many has sums too small for float32 to hold exactly: they are taken again, wherever the channel lies.
+TEST_CASE("cache: sums out of range in one of many channels") {
+    const Context context = make_context(nullptr, 1);
+    for (const int64_t channel : {0, 511, 512, 599}) {
+        Random random(settings().seed);
+        CacheSetup setup;
+        setup.problem = plain_case(1, 1, 0, 3, 600, 1);
+        const CachePointer cache = make_cache(context.get(), setup);
+        REQUIRE(cache != nullptr);
+        KeySource source(setup, random);
+        std::vector<History> histories(1);
+        for (int t = 0; t < 20; ++t) {
+            CacheCall call(setup, 1, 1, source, random);
+            call.v_type = call.out_type = ZETA_F32;
+            call.v = draw(random, Data::gaussian, 1, 600);
+            call.v[static_cast<size_t>(channel)] *= 1e-40f;
+            INFO("channel ", channel, " at ", t);
+            CHECK(check_call(context.get(), cache.get(), setup, histories, call, CacheUse::step, true, random) == "");
+        }
+    }
+}
+
 TEST_CASE("cache: one token at a time from the beginning") {
     const Context context = make_context(nullptr, 1);
     for (int n = 0; n < 12; ++n) {

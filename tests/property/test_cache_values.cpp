@@ -166,3 +166,25 @@ TEST_CASE("cache memory: at most 1.3 times the keys and values, and less after a
         CHECK(zeta_cache_bytes(cache.get()) < full / 100);
     }
 }
+
+TEST_CASE("cache memory: evicted rows are given back by the page") {
+    const Context context = make_context(nullptr, 1);
+    CacheSetup setup;
+    setup.problem.shape = {1, 1, 1, 0, 0, 3, 64};
+    const CachePointer cache = make_cache(context.get(), setup);
+    REQUIRE(cache != nullptr);
+    std::vector<float> zeros(100 * 64);
+    const int64_t narrow[] = {1, 1, 100, 3}, wide[] = {1, 1, 100, 64};
+    const zeta_tensor k = zeta_tensor_contiguous(zeros.data(), ZETA_F32, 4, narrow);
+    const zeta_tensor v = zeta_tensor_contiguous(zeros.data(), ZETA_F32, 4, wide);
+    zeta_cache_args args;
+    zeta_cache_args_init(&args);
+    args.k = &k, args.v = &v;
+    for (int part = 0; part < 40; ++part) REQUIRE(zeta_cache_append(cache.get(), &args) == ZETA_OK);
+    const size_t full = zeta_cache_bytes(cache.get());
+    for (const int64_t position : {1000, 2000, 3000, 3900}) {
+        CHECK(zeta_cache_evict_before(cache.get(), &position) == ZETA_OK);
+        const auto left = static_cast<size_t>(4000 - position + 700); // and some spare pages
+        CHECK(zeta_cache_bytes(cache.get()) <= full * left / 4000);
+    }
+}

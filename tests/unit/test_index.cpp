@@ -162,7 +162,7 @@ struct Model {
     }
 };
 
-void query(const Index &index, const Model &model, const simd::Kernels &kernels, std::mt19937 &random) {
+void query(const Index &index, const Model &model, const simd::Kernels &kernels, std::mt19937 &random, uint32_t limit) {
     const Keys &keys = *model.keys;
     std::vector<float> q(size_t(keys.dk));
     std::normal_distribution<float> normal;
@@ -170,7 +170,7 @@ void query(const Index &index, const Model &model, const simd::Kernels &kernels,
     for (float &x : q) x = normal(random);
     if (random() % 2 == 0) std::copy_n(keys.row(keys.words[random() % total]), keys.dk, q.begin());
     const uint32_t sizes[] = {1, 2, 3, 32, 64, 65, 200, 1024};
-    const uint32_t wanted = sizes[random() % 8], limit = random() % 3 == 0 ? random() % total : total + random() % 2;
+    const uint32_t wanted = sizes[random() % 8];
     const uint64_t code = random() % 16 == 0 ? random() % 2 * ((uint64_t{1} << 40) - 1) : keys.word(q.data(), 0) >> 24;
     CAPTURE(wanted);
     CAPTURE(limit);
@@ -185,6 +185,11 @@ void query(const Index &index, const Model &model, const simd::Kernels &kernels,
     n = index.exact(kernels, code, limit, wanted, q.data(), ids.data(), distances.data());
     CHECK(same(model.exact(limit, wanted, q.data()), ids.data(), distances.data(), n));
     CHECK(ids.back() == 77);
+}
+
+void query(const Index &index, const Model &model, const simd::Kernels &kernels, std::mt19937 &random) {
+    const uint32_t total = uint32_t(model.keys->words.size());
+    query(index, model, kernels, random, random() % 3 == 0 ? random() % total : total + random() % 2);
 }
 
 // One of the sequences of a program: positions [begin, end) are in it.
@@ -208,11 +213,11 @@ struct Sequence {
         for (uint32_t i = 0; i < n; ++i) insert(end++);
     }
     void evict(const Context &context, uint32_t n) {
-        index.reserve(context, n);
+        index.reserve(context, 0, n);
         for (uint32_t i = 0; i < n; ++i) erase(begin++);
     }
     void truncate(const Context &context, uint32_t n) {
-        index.reserve(context, n);
+        index.reserve(context, 0, n);
         for (uint32_t i = 0; i < n; ++i) erase(--end);
     }
     void build(const Context &context, uint32_t from, uint32_t to) {
@@ -291,6 +296,23 @@ TEST_CASE("index: random programs") {
     program(3, wild, 20000, 400, seed++);
 }
 
+// Each limit is once the newest position of a leaf, and of a node above.
+TEST_CASE("index: every limit") {
+    Fixture fixture;
+    const std::vector<const simd::Kernels *> kernels = every_kernels();
+    std::mt19937 random(8);
+    const uint32_t n = 1500;
+    for (const Mode mode : {gaussian, equal, drift}) {
+        CAPTURE(int(mode));
+        const Keys keys(2, n, mode, 17);
+        Sequence s{Index(2), {&keys, {}}};
+        s.grow(*fixture.context, n);
+        for (uint32_t limit = 0; limit <= n + 1; ++limit)
+            query(s.index, s.model, *kernels[limit % kernels.size()], random, limit);
+        s.index.give_back(*fixture.context, true);
+    }
+}
+
 TEST_CASE("index: a tall tree grows and shrinks") {
     Fixture fixture;
     const Context &context = *fixture.context;
@@ -316,7 +338,6 @@ TEST_CASE("index: a tall tree grows and shrinks") {
     Index index(1), fork(1);
     for (const uint64_t word : order) {
         index.reserve(context, 1);
-        index.fetch(word >> 24);
         index.insert(word, keys.row(word));
     }
     check(index, 0, n);
@@ -451,6 +472,33 @@ TEST_CASE("index: reserved changes ask for no memory") {
         s.index.give_back(context, false);
         CHECK(s.index.bytes() <= 16 * 1024);
         s.index.give_back(context, true);
+    }
+}
+
+TEST_CASE("index: removals ask for no memory, or for copies of what is shared") {
+    Fixture fixture;
+    const Context &context = *fixture.context;
+    const uint32_t n = 20000;
+    for (const int mode : {0, 2, 3}) {
+        const Keys keys(3, n, Mode(mode), 13);
+        Sequence s{Index(3), {&keys, {}}};
+        s.build(context, 0, n);
+        const size_t held = fixture.memory.held;
+        s.index.reserve(context, 0, n / 2);
+        CHECK(fixture.memory.held == held);
+        for (uint32_t i = 0; i < n / 2; ++i) s.erase(i * 7 % (n / 2));
+        Index fork(3);
+        fork.share(s.index);
+        s.index.reserve(context, 0, n / 2);
+        const size_t blocks = fixture.memory.blocks;
+        CHECK(fixture.memory.held <= 2 * held + 65536);
+        for (uint32_t i = n / 2; i < n; ++i) s.erase(i);
+        CHECK(fixture.memory.blocks == blocks);
+        CHECK(s.index.count() == 0);
+        CHECK(fork.count() == n / 2);
+        s.index.give_back(context, true);
+        fork.give_back(context, true);
+        CHECK(fixture.memory.held == 0);
     }
 }
 

@@ -37,7 +37,8 @@ typedef struct zeta_cache_params {
     int64_t dv;                             /* >= 1; default 64 */
     int32_t value_type;                     /* ZETA_F32 (default), ZETA_BF16, ZETA_F16 or ZETA_I8; keys are kept in float32 */
     int32_t reserved;                       /* 0 */
-    int64_t capacity;                       /* positions a sequence is expected to reach, a hint; 0 (default): none */
+    int64_t capacity;                       /* positions a sequence is expected to reach, 0..2^24; 0 (default): unknown. A hint:
+                                               no limit, and this version makes no use of it */
     const zeta_attention_params *attention; /* NULL (default): all defaults; copied with what it points to. Its `first` holds from
                                                the start; `sequences`, lengths and `progress` are not used and must be 0 or NULL */
 } zeta_cache_params;
@@ -45,8 +46,8 @@ typedef struct zeta_cache_params {
 ZETA_API void zeta_cache_params_init(zeta_cache_params *params);
 
 /* Makes an empty cache with the context's settings (threads, instruction set, allocator, log); the context may be destroyed
- * before the cache. params may be NULL: all defaults. An allocator that is used by several caches, forks among them, must
- * allow calls from several threads if they are.
+ * before the cache. params may be NULL: all defaults. The allocator and the log must live as long as the cache and its forks.
+ * An allocator that is used by several caches, forks among them, must allow calls from several threads if they are.
  * @return ZETA_OK, and *cache is to be destroyed by the caller; or, with *cache = NULL: ZETA_ERROR_ARGUMENT, _SHAPE (sizes
  *         and heads), _DTYPE (value_type), _STRUCT_SIZE, _MEMORY. */
 ZETA_API zeta_status zeta_cache_create(zeta_cache **cache, zeta_context *context, const zeta_cache_params *params);
@@ -84,7 +85,8 @@ ZETA_API zeta_status zeta_cache_attend(zeta_cache *cache, const zeta_cache_args 
 /* Append, then attend, of one position (n = 1; counts 0 or 1). @return as zeta_cache_append. */
 ZETA_API zeta_status zeta_cache_step(zeta_cache *cache, const zeta_cache_args *args);
 
-/* Append, then attend, of a whole prompt or the next part of one. @return as zeta_cache_append. */
+/* Append, then attend, of a whole prompt or the next part of one: any n >= 0. The bits do not depend on how a prompt is cut
+ * into parts and steps. @return as zeta_cache_append. */
 ZETA_API zeta_status zeta_cache_prefill(zeta_cache *cache, const zeta_cache_args *args);
 
 /* Rolls sequence b back to lengths[b] <= its length, for all b. @return ZETA_OK; ZETA_ERROR_ARGUMENT also for a length beyond
@@ -92,7 +94,7 @@ ZETA_API zeta_status zeta_cache_prefill(zeta_cache *cache, const zeta_cache_args
 ZETA_API zeta_status zeta_cache_truncate(zeta_cache *cache, const int64_t *lengths);
 
 /* Sets `first` of sequence b to positions[b], for all b: keys before it are not searchable and not local any more, and their
- * memory is freed. The mean keeps its history. A position before the present `first` changes nothing.
+ * memory is freed. The mean keeps its history. A position up to the present `first` changes nothing.
  * @return ZETA_OK; ZETA_ERROR_ARGUMENT also for a position < 0 or beyond the length; _MEMORY, _BUSY. */
 ZETA_API zeta_status zeta_cache_evict_before(zeta_cache *cache, const int64_t *positions);
 
@@ -104,12 +106,14 @@ ZETA_API zeta_status zeta_cache_fork(zeta_cache *cache, const int64_t *sequences
 /* Empties all sequences: length 0, `first` as created. @return ZETA_OK, ZETA_ERROR_ARGUMENT, _BUSY. */
 ZETA_API zeta_status zeta_cache_reset(zeta_cache *cache);
 
-/* Sequences of the cache, and length and `first` of one. -1 if cache is NULL or there is no such sequence. */
+/* Sequences of the cache, and length and `first` of one. -1 if cache is NULL or there is no such sequence. These and
+ * zeta_cache_bytes never refuse: do not call them while another thread's call is using the cache. */
 ZETA_API int64_t zeta_cache_batches(const zeta_cache *cache);
 ZETA_API int64_t zeta_cache_length(const zeta_cache *cache, int64_t sequence);
 ZETA_API int64_t zeta_cache_first(const zeta_cache *cache, int64_t sequence);
 
-/* Bytes of memory the cache holds; what it shares with forks counts in full in each. 0 if cache is NULL. */
+/* Bytes of memory the cache holds; what it shares with forks counts in full in each. 0 if cache is NULL. Visits every
+ * page. */
 ZETA_API size_t zeta_cache_bytes(const zeta_cache *cache);
 
 /* Writes all sequences, with options and everything needed to go on, to `path` (docs/cache-format.md). The file appears at
