@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-# Would the tests notice? Breaks one thing at a time in a copy of the sources, as listed in mutants.py, and runs the
+# Would the tests notice? Breaks one thing at a time in a copy of the sources, as listed in mutants*.py, and runs the
 # tests that should fail. Copies the working tree (what git tracks or does not ignore), builds it once, checks that the
 # chosen tests pass as it is, then for each mutant changes the lines, builds, tests and restores. By hand:
 #     tests/mutation/mutate.py [NAME ...] [--file PATTERN] [--jobs N] [--build FOLDER]
@@ -22,9 +22,10 @@ import time
 
 sys.dont_write_bytecode = True
 import mutants
+import mutants_cache  # adds its own to the list
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PROGRAMS = ('property', 'kernels', 'unit', 'capi')
+PROGRAMS = ('property', 'kernels', 'unit', 'capi', 'cache')
 TARGETS = [f'tests/{name}/test-{name}' for name in PROGRAMS]
 LEAST_LIMIT = 60  # seconds for a test, or five times what it takes unchanged: running longer counts as noticed
 
@@ -59,7 +60,7 @@ def cases_of(program):
     """The test cases of a program."""
     folder = ROOT / 'tests' / program
     if program == 'capi':
-        return [path.stem.replace('test_', '') for path in folder.glob('test_*.c')]
+        return re.findall(r'\{"([\w-]+)", test_\w+\}', (folder / 'main.c').read_text())
     text = ''.join(path.read_text() for path in folder.glob('*.cpp'))
     return [name.lower() for name in re.findall(r'^TEST_CASE\("(.*)"\)', text, re.M)]
 
