@@ -60,12 +60,7 @@ HWY_NOINLINE uint32_t next_block(const Level &level, uint32_t block, uint32_t li
     uint32_t i = block;
     for (int h = 0; h < level.heights; ++h) {
         if (i >= level.minimum_count[h]) return kNone;
-        uint64_t bits = bits_below(level.minimum[h] + (i & ~63u), limit) & ~low_bits(i & 63);
-        for (uint32_t group = i / 64; h + 1 == level.heights && bits == 0;) { // the top has nothing above it
-            if (++group * 64 >= level.minimum_count[h]) return kNone;
-            i = group * 64;
-            bits = bits_below(level.minimum[h] + i, limit);
-        }
+        const uint64_t bits = bits_below(level.minimum[h] + (i & ~63u), limit) & ~low_bits(i & 63);
         if (bits != 0) return descend_first(level, h, (i & ~63u) + first_set(bits), limit);
         i = i / 64 + 1;
     }
@@ -77,12 +72,7 @@ HWY_NOINLINE uint32_t previous_block(const Level &level, uint32_t block, uint32_
     if (level.heights == 0) return block;
     uint32_t i = block;
     for (int h = 0; h < level.heights; ++h) {
-        uint64_t bits = bits_below(level.minimum[h] + (i & ~63u), limit) & low_bits((i & 63) + 1);
-        for (; h + 1 == level.heights && bits == 0;) {
-            if (i < 64) return kNone;
-            i = (i & ~63u) - 1;
-            bits = bits_below(level.minimum[h] + (i & ~63u), limit);
-        }
+        const uint64_t bits = bits_below(level.minimum[h] + (i & ~63u), limit) & low_bits((i & 63) + 1);
         if (bits != 0) return descend_last(level, h, (i & ~63u) + last_set(bits), limit);
         if (i < 64) return kNone;
         i = i / 64 - 1;
