@@ -3,6 +3,7 @@
 #include "../engine.hpp"
 #include "../saved.hpp"
 #include "check.hpp"
+#include "check_tensor.hpp"
 
 namespace {
 
@@ -13,8 +14,8 @@ Context &checked_context(zeta_context *context) {
     return *context;
 }
 
-template <class T> T *checked_size(T *size) {
-    if (size == nullptr) fail(ZETA_ERROR_ARGUMENT, "size is NULL");
+size_t *checked_size(size_t *size) {
+    api::check_pointer("size", size, alignof(size_t));
     *size = 0;
     return size;
 }

@@ -49,7 +49,7 @@ void save_buffer(Cache &cache, void *data, size_t *size) {
         api::check_buffer("data", data, *size);
         if (*size < needed)
             fail(ZETA_ERROR_SCRATCH, "*size is %zu but saving this cache needs %zu bytes", *size, needed);
-        cache.save(data, needed);
+        cache.save(data);
     }
     *size = needed;
 }

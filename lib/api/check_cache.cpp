@@ -12,19 +12,6 @@ namespace {
 using cache::Cache;
 using shown = long long; // for %lld
 
-const char *name_of(CacheCall call) {
-    switch (call) {
-    case CacheCall::append:
-        return "zeta_cache_append";
-    case CacheCall::attend:
-        return "zeta_cache_attend";
-    case CacheCall::step:
-        return "zeta_cache_step";
-    default:
-        return "zeta_cache_prefill";
-    }
-}
-
 bool appends(CacheCall call) {
     return call != CacheCall::attend;
 }
@@ -33,9 +20,11 @@ bool attends(CacheCall call) {
     return call != CacheCall::append;
 }
 
-// A tensor that this call does not use.
+// A tensor that append or attend does not use: the other calls use all.
 void check_unused(const char *name, const zeta_tensor *tensor, CacheCall call) {
-    if (tensor != nullptr) fail(ZETA_ERROR_ARGUMENT, "%s is given but must be NULL in %s", name, name_of(call));
+    if (tensor != nullptr)
+        fail(ZETA_ERROR_ARGUMENT, "%s is given but must be NULL in %s", name,
+             call == CacheCall::append ? "zeta_cache_append" : "zeta_cache_attend");
 }
 
 // Checks the tensors one after another; the first gives n.

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <iterator>
 
 #include "../status.hpp"
 
@@ -103,20 +104,9 @@ void check_data(const char *name, const zeta_tensor &tensor) {
 } // namespace
 
 const char *dtype_name(int32_t dtype) {
-    switch (dtype) {
-    case ZETA_F32:
-        return "ZETA_F32";
-    case ZETA_BF16:
-        return "ZETA_BF16";
-    case ZETA_F16:
-        return "ZETA_F16";
-    case ZETA_I32:
-        return "ZETA_I32";
-    case ZETA_U64:
-        return "ZETA_U64";
-    default:
-        return "unknown";
-    }
+    static constexpr const char *kNames[] = {"ZETA_F32", "ZETA_BF16", "ZETA_F16", "ZETA_I32", "ZETA_U64"};
+    static_assert(std::size(kNames) == ZETA_U64 + 1);
+    return kNames[dtype];
 }
 
 ShapeText::ShapeText(const zeta_tensor &tensor) {

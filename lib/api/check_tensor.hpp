@@ -24,7 +24,7 @@ struct TensorRule {
 };
 
 // "ZETA_F32", ...; "unknown" for other values.
-const char *dtype_name(int32_t dtype);
+const char *dtype_name(int32_t dtype); // ZETA_F32 .. ZETA_U64
 
 // A shape as text, "[1, 2, 64, 3]".
 struct ShapeText {

@@ -32,6 +32,7 @@ zeta_context_params checked(const zeta_context_params *given) {
     zeta_context_params params;
     zeta_context_params_init(&params);
     if (given != nullptr) {
+        zeta::api::check_alignment("params", given, alignof(zeta_context_params));
         zeta::api::check_struct_size("params", given->struct_size, sizeof params);
         params = *given;
     }

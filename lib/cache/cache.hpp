@@ -63,7 +63,7 @@ public:
 
     // Writes or replaces the whole content (file.cpp).
     size_t save_size();
-    void save(void *data, size_t size);
+    void save(void *data); // save_size() bytes
     void save(const char *path);
     void load(const void *data, size_t size);
     void load(const char *path);

@@ -103,9 +103,7 @@ size_t Cache::save_size() {
     return size_t(checked_head(*shape_, *state_, sequences_of(*state_)).file_bytes);
 }
 
-void Cache::save(void *data, size_t size) {
-    const size_t needed = save_size();
-    if (size < needed) fail(ZETA_ERROR_SCRATCH, "*size is %zu but the cache takes %zu bytes", size, needed);
+void Cache::save(void *data) {
     MemorySink sink(data);
     write_all(sink, *shape_, *state_);
 }

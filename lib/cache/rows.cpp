@@ -48,22 +48,6 @@ RowShape::RowShape(int32_t dk_, int32_t dv_, int32_t value_type_, bool mean)
 
 // ---- owners --------------------------------------------------------------------------------------------------------
 
-Rows::Rows(Rows &&other) noexcept
-    : shape_(other.shape_), spans_(std::exchange(other.spans_, nullptr)), room_(std::exchange(other.room_, 0)),
-      begin_(std::exchange(other.begin_, 0)), count_(std::exchange(other.count_, 0)),
-      spare_(std::exchange(other.spare_, nullptr)), spares_(std::exchange(other.spares_, 0)) {}
-
-Rows &Rows::operator=(Rows &&other) noexcept {
-    std::swap(shape_, other.shape_);
-    std::swap(spans_, other.spans_);
-    std::swap(room_, other.room_);
-    std::swap(begin_, other.begin_);
-    std::swap(count_, other.count_);
-    std::swap(spare_, other.spare_);
-    std::swap(spares_, other.spares_);
-    return *this;
-}
-
 Rows::Counted *Rows::take(const Context &context, size_t bytes) const {
     void *block = context.take(bytes);
     if (block == nullptr) refused(bytes);
@@ -218,19 +202,19 @@ void Rows::share(const Context &context, const Rows &other) {
     }
 }
 
+// A slab is held until none of its pages is needed: those that still are share its bytes.
 size_t Rows::bytes() const {
-    size_t total = room_ * sizeof(Span *) + spares_ * shape_->page_bytes;
-    bool oldest = true;
+    const auto held = [&](const Page *page) -> size_t {
+        return page->slab == nullptr ? shape_->page_bytes
+                                     : kSlabBytes / page->slab->owners.load(std::memory_order_relaxed);
+    };
+    size_t total = room_ * sizeof(Span *);
+    for (const Page *page = spare_; page != nullptr; page = page->next) total += held(page);
     for (uint32_t i = begin_; i < count_; ++i) {
         if (spans_[i] == nullptr) continue;
         total += shape_->span_bytes;
-        for (uint32_t j = 0; j < pages_per_span(); ++j) {
-            const Page *page = pages(spans_[i])[j];
-            if (page == nullptr) continue;
-            total += shape_->page_bytes;
-            if (std::exchange(oldest, false) && page->slab != nullptr) // its evicted pages stay until all are
-                total += (shape_->slab_pages - page->slab->owners.load(std::memory_order_relaxed)) * shape_->page_bytes;
-        }
+        for (uint32_t j = 0; j < pages_per_span(); ++j)
+            if (const Page *page = pages(spans_[i])[j]) total += held(page);
     }
     return total;
 }

@@ -41,8 +41,8 @@ struct RowShape {
 class Rows {
 public:
     explicit Rows(const RowShape &shape) : shape_(&shape) {} // which must outlive it
-    Rows(Rows &&other) noexcept;
-    Rows &operator=(Rows &&other) noexcept;
+    Rows(const Rows &) = delete;
+    Rows &operator=(const Rows &) = delete;
     ~Rows() = default; // release() was called
 
     // ---- on the calling thread

@@ -2,16 +2,28 @@
 // Making and unmaking what a cache holds.
 #include "state.hpp"
 
+#include <new>
+
+#include "../scratch.hpp"
+
 namespace zeta::cache {
 
+static_assert(alignof(Head) <= Scratch::kAlignment);
+
+Heads::Heads(const Context &context, const RowShape &rows, int dk, size_t count)
+    : memory_(context.allocate(count * sizeof(Head))), count_(count) {
+    for (size_t i = 0; i < count; ++i) new (begin() + i) Head(rows, dk);
+}
+
+Heads::~Heads() {
+    for (Head &head : *this) head.~Head();
+}
+
 State::State(const Context &context, const RowShape &rows, const Problem &problem, int64_t batches)
-    : context_(context), key_heads_(problem.key_heads) {
+    : context_(context), key_heads_(problem.key_heads),
+      heads_(context, rows, problem.dk, size_t(batches * problem.key_heads)) {
     sequences_.resize(size_t(batches), {0, problem.first, 0});
-    heads_.reserve(size_t(batches * key_heads_)); // heads never move
-    for (int64_t i = 0; i < batches * key_heads_; ++i) {
-        heads_.emplace_back(rows, problem.dk);
-        heads_.back().mean.take(context, rows);
-    }
+    for (Head &head : heads_) head.mean.take(context, rows);
 }
 
 State::~State() {

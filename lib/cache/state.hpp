@@ -39,6 +39,27 @@ struct Head {
     Index index; // the keys from `first` on that any query may search
 };
 
+// A fixed number of heads, in memory of the context's: they are made in their places and never move.
+class Heads {
+public:
+    Heads(const Context &context, const RowShape &rows, int dk, size_t count);
+    Heads(const Heads &) = delete;
+    Heads &operator=(const Heads &) = delete;
+    ~Heads();
+
+    size_t size() const { return count_; }
+    Head &operator[](size_t i) { return begin()[i]; }
+    const Head &operator[](size_t i) const { return begin()[i]; }
+    Head *begin() { return static_cast<Head *>(memory_.data()); }
+    Head *end() { return begin() + count_; }
+    const Head *begin() const { return static_cast<const Head *>(memory_.data()); }
+    const Head *end() const { return begin() + count_; }
+
+private:
+    Allocation memory_;
+    size_t count_;
+};
+
 class State {
 public:
     // Empty sequences with `first` as the options say. Throws Error(ZETA_ERROR_MEMORY).
@@ -60,7 +81,7 @@ private:
     const Context &context_;
     int64_t key_heads_;
     std::vector<Sequence> sequences_;
-    std::vector<Head> heads_; // [B, G]
+    Heads heads_; // [B, G]
 };
 
 } // namespace zeta::cache

@@ -16,7 +16,7 @@ static void run_one(struct call *call, const struct bad *bad, enum function func
     CHECK_STATUS(status, bad->status, detail);
     CHECK_WITH(call_outputs_untouched(call), detail);
     if (status == bad->status) CHECK_WITH(strstr(zeta_last_error(), bad->word) != NULL, detail);
-    if ((SIZES & ONLY(function)) != 0) CHECK_WITH(call->size == 0 || call->size_pointer == NULL, detail);
+    if ((SIZES & ONLY(function)) != 0) CHECK_WITH(call->size == 0 || call->size_pointer != &call->size, detail);
 }
 
 void run_bad(const struct bad *cases, size_t count) {

@@ -130,8 +130,10 @@ static void init_args(struct call *call) {
     call->select_distances = &call->distances;
     call->x_pointer = &call->q;
     call->codes_pointer = &call->codes;
+    call->codes_in_pointer = &call->codes_in;
     call->cells_pointer = &call->cells;
     call->recall = &call->outputs.recall;
+    call->recall_per_head = call->outputs.recall_per_head;
     call->size_pointer = &call->size;
 }
 
@@ -216,14 +218,13 @@ zeta_status call_run(struct call *call, enum function function) {
                            call->select_neighbours, call->select_distances);
     case RECALL:
         return zeta_recall(call->context, call->params_pointer, call->forward.q, call->forward.k, call->recall,
-                           call->outputs.recall_per_head);
+                           call->recall_per_head);
     case ENCODE:
         return zeta_codes_encode(call->context, call->grid_pointer, call->x_pointer, call->codes_pointer);
     case CELLS:
         return zeta_codes_cells(call->context, call->grid_pointer, call->x_pointer, call->cells_pointer);
     case DECODE:
-        return zeta_codes_decode(call->context, call->codes_pointer == NULL ? NULL : &call->codes_in,
-                                 call->cells_pointer);
+        return zeta_codes_decode(call->context, call->codes_in_pointer, call->cells_pointer);
     case FORWARD_SCRATCH:
         return zeta_forward_scratch_size(call->context, call->params_pointer, call->forward_pointer,
                                          call->size_pointer);

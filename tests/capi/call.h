@@ -51,8 +51,11 @@ struct call {
     struct outputs outputs, canary;
     zeta_tensor q, k, v, out, normaliser, neighbours, distances, given, codes, codes_in, cells;
     zeta_tensor grad_out, grad_q, grad_k, grad_v, grad_gamma;
-    const zeta_tensor *given_pointer, *select_neighbours, *select_distances, *x_pointer, *codes_pointer, *cells_pointer;
+    const zeta_tensor *given_pointer, *select_neighbours, *select_distances, *x_pointer, *codes_pointer,
+        *codes_in_pointer;
+    const zeta_tensor *cells_pointer;
     double *recall;
+    float *recall_per_head;
     size_t size, *size_pointer;
     float gamma[H], scale[H * DK], lo[H * DK], hi[H * DK];
     int64_t q_lengths[3], k_lengths[3];
@@ -96,6 +99,8 @@ void check_status(const char *file, int line, zeta_status status, zeta_status ex
 /* The tests, one a file. */
 void test_arguments(void);
 void test_options(void);
+void test_tensors(void);
+void test_threads(void);
 void test_allocator(void);
 void test_context(void);
 void test_statuses(void);

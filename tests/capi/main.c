@@ -9,6 +9,7 @@ static const struct {
     void (*run)(void);
 } tests[] = {
     {"arguments", test_arguments}, {"options", test_options},
+    {"tensors", test_tensors},     {"threads", test_threads},
     {"allocator", test_allocator}, {"context", test_context},
     {"statuses", test_statuses},   {"callbacks", test_callbacks},
     {"fork", test_fork},           {"cache-arguments", test_cache_arguments},

@@ -14,6 +14,10 @@ SPOIL(old_forward_args, c->forward.struct_size = sizeof c->forward - 8)
 SPOIL(new_forward_args, c->forward.struct_size = sizeof c->forward + 8)
 SPOIL(old_backward_args, c->backward.struct_size = 0)
 SPOIL(no_size, c->size_pointer = NULL)
+SPOIL(forward_args_misaligned, c->forward_pointer = (const zeta_forward_args *)(const void *)((char *)&c->forward + 4))
+SPOIL(backward_args_misaligned,
+      c->backward_pointer = (const zeta_backward_args *)(const void *)((char *)&c->backward + 4))
+SPOIL(size_misaligned, c->size_pointer = (size_t *)(void *)((char *)&c->size + 2))
 
 SPOIL(no_q, c->forward.q = c->backward.q = NULL)
 SPOIL(no_k, c->forward.k = c->backward.k = NULL)
@@ -24,7 +28,7 @@ SPOIL(no_gradient, c->backward.grad_q = c->backward.grad_k = c->backward.grad_v 
 SPOIL(no_neighbours, c->select_neighbours = NULL)
 SPOIL(no_recall, c->recall = NULL)
 SPOIL(no_x, c->x_pointer = NULL)
-SPOIL(no_codes, c->codes_pointer = NULL)
+SPOIL(no_codes, c->codes_pointer = c->codes_in_pointer = NULL)
 SPOIL(no_cells, c->cells_pointer = NULL)
 
 SPOIL(q_no_data, c->q.data = NULL)
@@ -37,6 +41,9 @@ SPOIL(q_misaligned, c->q.data = (char *)c->q.data + 1)
 SPOIL(normaliser_misaligned, c->normaliser.data = (char *)c->normaliser.data + 2)
 SPOIL(codes_misaligned, c->codes.data = (char *)c->codes.data + 4; c->codes_in.data = (char *)c->codes_in.data + 4)
 SPOIL(recall_misaligned, c->recall = (double *)(void *)((char *)c->recall + 4))
+
+SPOIL(per_head_misaligned, c->recall_per_head = (float *)(void *)((char *)c->recall_per_head + 2))
+SPOIL(per_head_past_memory, c->recall_per_head = (float *)(UINTPTR_MAX - 7))
 
 SPOIL(q_rank, c->q.rank = 3)
 SPOIL(q_negative_rank, c->q.rank = -1)
@@ -57,6 +64,7 @@ SPOIL(k_no_heads, c->k.shape[1] = c->v.shape[1] = 0)
 SPOIL(k_short, c->k.shape[2] = c->v.shape[2] = N - 1)
 SPOIL(v_positions, c->v.shape[2] = M - 1)
 SPOIL(dv_zero, c->v.shape[3] = 0)
+SPOIL(dv_large, c->v.shape[3] = (int64_t)INT32_MAX + 1)
 SPOIL(out_channels, c->out.shape[3] = DV - 1)
 SPOIL(out_heads, c->out.shape[1] = 1)
 SPOIL(normaliser_positions, c->normaliser.shape[2] = N - 1)
@@ -113,6 +121,8 @@ SPOIL(grad_q_on_grad_out, c->grad_q.data = c->grad_out.data)
 SPOIL(grad_k_on_grad_v, c->grad_k.data = c->grad_v.data)
 SPOIL(out_on_given, c->out.data = c->given.data)
 SPOIL(recall_on_q, c->recall = (double *)(void *)((char *)c->q_data + (8 - (uintptr_t)c->q_data % 8) % 8))
+SPOIL(per_head_on_k, c->recall_per_head = c->k_data)
+SPOIL(per_head_on_recall, c->recall_per_head = (float *)(void *)c->recall)
 SPOIL(codes_on_x, c->codes.data = (char *)c->q_data + (8 - (uintptr_t)c->q_data % 8) % 8)
 SPOIL(cells_on_x, c->cells.data = c->q.data)
 SPOIL(cells_on_codes, c->cells.data = c->codes_in.data)
@@ -128,6 +138,7 @@ SPOIL(saved_misaligned, c->forward.saved = (char *)c->saved + 1; c->forward.save
 SPOIL(backward_saved_misaligned, c->backward.saved = (char *)c->saved + 2; c->backward.saved_size = sizeof c->saved - 8)
 SPOIL(backward_saved_small, c->backward.saved_size = 1)
 SPOIL(backward_saved_missing, c->backward.saved = NULL)
+SPOIL(backward_saved_none, c->backward.saved = NULL; c->backward.saved_size = 0)
 SPOIL(backward_saved_garbage, memset(c->saved, 0x5a, sizeof c->saved); memset(c->given_saved, 0x5a, sizeof c->saved))
 SPOIL(backward_saved_other_params, c->params.first = 1; c->given_data[0] = 1)
 
@@ -144,6 +155,9 @@ static const struct bad missing[] = {
     {"newer args", FORWARD_ARGS, ZETA_ERROR_STRUCT_SIZE, "args.struct_size", new_forward_args},
     {"older args", BACKWARD_ARGS, ZETA_ERROR_STRUCT_SIZE, "args.struct_size", old_backward_args},
     {"size NULL", SIZES, ZETA_ERROR_ARGUMENT, "size", no_size},
+    {"args misaligned", FORWARD_ARGS, ZETA_ERROR_ARGUMENT, "args is 0x", forward_args_misaligned},
+    {"args misaligned", BACKWARD_ARGS, ZETA_ERROR_ARGUMENT, "args is 0x", backward_args_misaligned},
+    {"size misaligned", SIZES, ZETA_ERROR_ARGUMENT, "size is 0x", size_misaligned},
     {"q NULL", ATTENTION, ZETA_ERROR_ARGUMENT, "q", no_q},
     {"k NULL", ATTENTION, ZETA_ERROR_ARGUMENT, "k", no_k},
     {"v NULL", ALL_ARGS, ZETA_ERROR_ARGUMENT, "v", no_v},
@@ -166,6 +180,8 @@ static const struct bad missing[] = {
     {"normaliser misaligned", FORWARDS, ZETA_ERROR_ARGUMENT, "normaliser.data", normaliser_misaligned},
     {"codes misaligned", ONLY(ENCODE) | ONLY(DECODE), ZETA_ERROR_ARGUMENT, "codes.data", codes_misaligned},
     {"recall misaligned", ONLY(RECALL), ZETA_ERROR_ARGUMENT, "recall", recall_misaligned},
+    {"recall_per_head misaligned", ONLY(RECALL), ZETA_ERROR_ARGUMENT, "recall_per_head is 0x", per_head_misaligned},
+    {"recall_per_head past memory", ONLY(RECALL), ZETA_ERROR_ARGUMENT, "address space", per_head_past_memory},
 };
 
 static const struct bad shapes[] = {
@@ -188,6 +204,7 @@ static const struct bad shapes[] = {
     {"k no heads", ATTENTION, ZETA_ERROR_SHAPE, "q has 4 heads but k has 0", k_no_heads},
     {"v positions", ALL_ARGS, ZETA_ERROR_SHAPE, "v has shape", v_positions},
     {"dv 0", ALL_ARGS, ZETA_ERROR_SHAPE, "dv", dv_zero},
+    {"dv 2^31", ALL_ARGS, ZETA_ERROR_SHAPE, "dv, its last extent, is 2147483648", dv_large},
     {"out channels", FORWARD_ARGS, ZETA_ERROR_SHAPE, "out has shape", out_channels},
     {"out heads", FORWARD_ARGS, ZETA_ERROR_SHAPE, "out has shape", out_heads},
     {"normaliser positions", FORWARD_ARGS, ZETA_ERROR_SHAPE, "normaliser has shape", normaliser_positions},
@@ -251,6 +268,9 @@ static const struct bad shared[] = {
     {"grad_k on grad_v", BACKWARDS, ZETA_ERROR_OVERLAP, "grad_v overlaps grad_k", grad_k_on_grad_v},
     {"out on given", ONLY(GIVEN), ZETA_ERROR_OVERLAP, "out overlaps neighbours", out_on_given},
     {"recall on q", ONLY(RECALL), ZETA_ERROR_OVERLAP, "recall overlaps q", recall_on_q},
+    {"recall_per_head on k", ONLY(RECALL), ZETA_ERROR_OVERLAP, "recall_per_head overlaps k", per_head_on_k},
+    {"recall_per_head on recall", ONLY(RECALL), ZETA_ERROR_OVERLAP, "recall_per_head overlaps recall",
+     per_head_on_recall},
     {"codes on x", ONLY(ENCODE), ZETA_ERROR_OVERLAP, "codes overlaps x", codes_on_x},
     {"cells on x", ONLY(CELLS), ZETA_ERROR_OVERLAP, "cells overlaps x", cells_on_x},
     {"cells on codes", ONLY(DECODE), ZETA_ERROR_OVERLAP, "cells overlaps codes", cells_on_codes},
@@ -266,6 +286,7 @@ static const struct bad shared[] = {
     {"saved in dense", ONLY(DENSE), ZETA_ERROR_ARGUMENT, "saved", saved_small},
     {"saved too small", BACKWARDS, ZETA_ERROR_SCRATCH, "saved", backward_saved_small},
     {"saved missing", BACKWARDS, ZETA_ERROR_ARGUMENT, "saved is NULL", backward_saved_missing},
+    {"no saved", BACKWARDS, ZETA_ERROR_ARGUMENT, "saved is NULL: zeta_backward needs", backward_saved_none},
     {"saved garbage", BACKWARDS, ZETA_ERROR_SCRATCH, "saved", backward_saved_garbage},
     {"saved of other params", ONLY(BACKWARD), ZETA_ERROR_SCRATCH, "saved", backward_saved_other_params},
     {"given in the future", GIVENS, ZETA_ERROR_ARGUMENT, "neighbours[0][0][0][0] is 3", given_future},

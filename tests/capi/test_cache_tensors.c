@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Caches: each tensor and count of append, attend, step and prefill spoilt in each documented way. */
 #include "bad_cache.h"
+#include "spoil_tensor.h"
 
+#include <stddef.h>
 #include <string.h>
 
 SPOIL(no_cache, zeta_cache_destroy(&c->cache))
@@ -133,6 +135,68 @@ static const struct bad_cache tensors[] = {
      old_queries},
 };
 
+#define AT(field) offsetof(struct cache_call, field)
+
+static const struct place {
+    const char *name;
+    unsigned functions;
+    enum role role;
+    size_t tensor, pointer;
+} places[] = {
+    {"q", ASKS, INPUT, AT(q), AT(args.q)},
+    {"k", ADDS, INPUT, AT(k), AT(args.k)},
+    {"v", ADDS, INPUT, AT(v), AT(args.v)},
+    {"out", ASKS, OUTPUT, AT(out), AT(args.out)},
+    {"normaliser", ASKS, OUTPUT, AT(normaliser), AT(args.normaliser)},
+    {"neighbours", ASKS, OUTPUT, AT(neighbours), AT(args.neighbours)},
+};
+enum { PLACES = sizeof places / sizeof places[0] };
+
+static zeta_tensor *tensor_of(struct cache_call *call, const struct place *place) {
+    return (zeta_tensor *)(void *)((char *)call + place->tensor);
+}
+
+static void refuse(struct cache_call *call, enum cache_function function, const char *how, zeta_status expected,
+                   const char *word, const char *other) {
+    char detail[160];
+    const zeta_status status = cache_call_run(call, function);
+    snprintf(detail, sizeof detail, "[%s and %s: %s in %s]", word, other, how, cache_function_names[function]);
+    CHECK_STATUS(status, expected, detail);
+    if (status == expected)
+        CHECK_WITH(strstr(zeta_last_error(), word) != NULL && strstr(zeta_last_error(), other) != NULL, detail);
+    CHECK_WITH(cache_call_outputs_untouched(call), detail);
+    CHECK_WITH(cache_equals(call->cache, call->buffer, call->size), detail);
+}
+
+/* Spoilt in each way that spoils any tensor, and an output where another tensor is. The cache stays as it was. */
+static void spoil(struct cache_call *call, enum cache_function function, const struct place *place) {
+    const void *misaligned = (const char *)call + place->tensor + 4;
+    int i;
+    for (i = 0; i < tensor_spoil_count; ++i) {
+        if (tensor_spoils[i].where == IN_OUTPUTS && place->role != OUTPUT) continue;
+        cache_call_aim(call, function);
+        if (tensor_of(call, place)->shape[tensor_of(call, place)->rank - 1] == 1 && tensor_spoils[i].of_last_stride)
+            continue; /* a step's normaliser: the stride of an axis of extent 1 is ignored */
+        tensor_spoils[i].apply(tensor_of(call, place));
+        refuse(call, function, tensor_spoils[i].name, tensor_spoils[i].status, place->name, tensor_spoils[i].word);
+    }
+    cache_call_aim(call, function);
+    memcpy((char *)call + place->pointer, &misaligned, sizeof misaligned);
+    refuse(call, function, "view misaligned", ZETA_ERROR_ARGUMENT, place->name, " is 0x");
+    for (i = 0; i < PLACES && place->role == OUTPUT; ++i) {
+        if (&places[i] == place || (places[i].functions & IN(function)) == 0) continue;
+        cache_call_aim(call, function);
+        tensor_of(call, place)->data = tensor_of(call, &places[i])->data;
+        refuse(call, function, "shares memory", ZETA_ERROR_OVERLAP, place->name, places[i].name);
+    }
+}
+
 void test_cache_tensors(struct cache_call *call, zeta_context *context) {
+    int function, i;
     run_bad_caches(call, context, tensors, sizeof tensors / sizeof tensors[0]);
+    cache_call_init(call, context, ZETA_F32);
+    for (i = 0; i < PLACES; ++i)
+        for (function = 0; function < CACHE_FUNCTIONS; ++function)
+            if ((places[i].functions & IN(function)) != 0) spoil(call, (enum cache_function)function, &places[i]);
+    cache_call_end(call);
 }

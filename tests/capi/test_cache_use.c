@@ -121,24 +121,40 @@ static void test_round_trips(zeta_context *context) {
 
 struct interruption {
     zeta_cache *cache; /* what the allocator calls */
-    zeta_status append, reset, fork, save, load;
+    zeta_status statuses[CACHE_FUNCTIONS];
     int calls;
 };
 
+/* Every function, on a cache that serves another call. */
+static void interrupt(struct interruption *interruption, zeta_cache *cache) {
+    static const int64_t numbers[B];
+    zeta_cache_args args;
+    zeta_cache *fork = NULL;
+    zeta_status *statuses = interruption->statuses;
+    size_t size = 0;
+    zeta_cache_args_init(&args);
+    statuses[APPEND] = zeta_cache_append(cache, &args);
+    statuses[ATTEND] = zeta_cache_attend(cache, &args);
+    statuses[STEP] = zeta_cache_step(cache, &args);
+    statuses[PREFILL] = zeta_cache_prefill(cache, &args);
+    statuses[TRUNCATE] = zeta_cache_truncate(cache, numbers);
+    statuses[EVICT] = zeta_cache_evict_before(cache, numbers);
+    statuses[FORK] = zeta_cache_fork(cache, NULL, 0, &fork);
+    statuses[RESET] = zeta_cache_reset(cache);
+    statuses[SAVE] = zeta_cache_save(cache, "never written");
+    statuses[SAVE_BUFFER] = zeta_cache_save_buffer(cache, NULL, &size);
+    statuses[LOAD] = zeta_cache_load(cache, "never read");
+    statuses[LOAD_BUFFER] = zeta_cache_load_buffer(cache, "x", 1);
+    ++interruption->calls;
+}
+
 static void *interrupting_allocate(void *user, size_t size, size_t alignment) {
     struct interruption *interruption = user;
-    zeta_cache *cache = interruption->cache, *fork = NULL;
+    zeta_cache *cache = interruption->cache;
     void *block = NULL;
     if (cache != NULL) {
-        zeta_cache_args args;
-        zeta_cache_args_init(&args);
         interruption->cache = NULL;
-        ++interruption->calls;
-        interruption->append = zeta_cache_append(cache, &args);
-        interruption->reset = zeta_cache_reset(cache);
-        interruption->fork = zeta_cache_fork(cache, NULL, 0, &fork);
-        interruption->save = zeta_cache_save(cache, "never written");
-        interruption->load = zeta_cache_load_buffer(cache, "x", 1);
+        interrupt(interruption, cache);
     }
     return posix_memalign(&block, alignment < sizeof(void *) ? sizeof(void *) : alignment, size) == 0 ? block : NULL;
 }
@@ -150,7 +166,8 @@ static void plain_release(void *user, void *block, size_t size) {
 }
 
 static void test_busy(void) {
-    struct interruption interruption = {NULL, ZETA_OK, ZETA_OK, ZETA_OK, ZETA_OK, ZETA_OK, 0};
+    struct interruption interruption = {NULL, {ZETA_OK}, 0};
+    int function;
     zeta_context_params params;
     zeta_context *context = NULL;
     zeta_cache *cache;
@@ -165,11 +182,8 @@ static void test_busy(void) {
     interruption.cache = cache;
     CHECK(go_on(cache, 0, LENGTH));
     CHECK(interruption.calls == 1);
-    CHECK_STATUS(interruption.append, ZETA_ERROR_BUSY, "append");
-    CHECK_STATUS(interruption.reset, ZETA_ERROR_BUSY, "reset");
-    CHECK_STATUS(interruption.fork, ZETA_ERROR_BUSY, "fork");
-    CHECK_STATUS(interruption.save, ZETA_ERROR_BUSY, "save");
-    CHECK_STATUS(interruption.load, ZETA_ERROR_BUSY, "load");
+    for (function = APPEND; function < CACHE_FUNCTIONS; ++function)
+        CHECK_STATUS(interruption.statuses[function], ZETA_ERROR_BUSY, cache_function_names[function]);
     CHECK(strcmp(zeta_last_error(), "the cache is serving another call: use one cache per thread") == 0);
     CHECK_STATUS(zeta_cache_reset(cache), ZETA_OK, "");
     zeta_cache_destroy(&cache);

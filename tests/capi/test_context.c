@@ -30,6 +30,12 @@ static void *no_allocate(void *user, size_t size, size_t alignment) {
     return NULL;
 }
 
+static void no_release(void *user, void *block, size_t size) {
+    (void)user;
+    (void)block;
+    (void)size;
+}
+
 static void test_refusals(void) {
     zeta_context_params params;
     zeta_context_params_init(&params);
@@ -40,6 +46,13 @@ static void test_refusals(void) {
     zeta_context_params_init(&params);
     params.allocator.allocate = no_allocate;
     refuse(&params, ZETA_ERROR_ARGUMENT, "release");
+    zeta_context_params_init(&params);
+    params.allocator.release = no_release;
+    refuse(&params, ZETA_ERROR_ARGUMENT, "allocate");
+    zeta_context_params_init(&params);
+    params.reserved = 1;
+    refuse(&params, ZETA_ERROR_ARGUMENT, "reserved is 1");
+    refuse((const zeta_context_params *)(const void *)((const char *)&params + 4), ZETA_ERROR_ARGUMENT, "params is 0x");
     zeta_context_params_init(&params);
     params.struct_size -= 8;
     refuse(&params, ZETA_ERROR_STRUCT_SIZE, "struct_size");
@@ -109,6 +122,56 @@ static void test_isas(void) {
     unsetenv("ZETA_ISA");
 }
 
+struct listener {
+    int warnings, others;
+    char message[512];
+};
+
+static void listen(void *user, int32_t level, const char *message) {
+    struct listener *listener = user;
+    if (level == ZETA_LOG_WARNING)
+        ++listener->warnings;
+    else
+        ++listener->others;
+    snprintf(listener->message, sizeof listener->message, "%s", message);
+}
+
+/* Whether OpenBLAS has chosen kernels made long before AVX2: on CPUs it does not know, and with
+ * OPENBLAS_CORETYPE=Prescott, as this test is also run. */
+static int has_old_blas(void) {
+    static const char *const old[] = {"Prescott", "Core2", "Generic", "Katmai", "Coppermine", "Northwood", "Banias"};
+    size_t i;
+    for (i = 0; i < sizeof old / sizeof old[0]; ++i)
+        if (strcmp(zeta_blas_core(), old[i]) == 0) return 1;
+    return 0;
+}
+
+static void test_log(const char *isa, const char *advice) {
+    zeta_context_params params;
+    zeta_context *context = NULL;
+    struct listener listener;
+    if (!is_present(isa)) return;
+    memset(&listener, 0, sizeof listener);
+    zeta_context_params_init(&params);
+    params.threads = 1;
+    params.isa = isa;
+    params.log = listen;
+    params.log_user = &listener;
+    CHECK_STATUS(zeta_context_create(&context, &params), ZETA_OK, isa);
+    CHECK_WITH(listener.others == 0, listener.message);
+    if (advice != NULL && has_old_blas()) {
+        CHECK_WITH(listener.warnings == 1, listener.message);
+        CHECK_WITH(strstr(listener.message, zeta_blas_core()) != NULL, listener.message);
+        CHECK_WITH(strstr(listener.message, advice) != NULL, listener.message);
+    } else {
+        CHECK_WITH(listener.warnings == 0, listener.message);
+    }
+    zeta_context_destroy(&context);
+    params.log = NULL; /* the default: silent */
+    CHECK_STATUS(zeta_context_create(&context, &params), ZETA_OK, isa);
+    zeta_context_destroy(&context);
+}
+
 static void test_queries(void) {
     zeta_context_params params;
     zeta_context *context = NULL;
@@ -153,5 +216,8 @@ void test_context(void) {
     zeta_backward_args_init(NULL);
     test_refusals();
     test_isas();
+    test_log("scalar", NULL);
+    test_log("avx2", "OPENBLAS_CORETYPE to Haswell");
+    test_log("avx512", "OPENBLAS_CORETYPE to SkylakeX");
     test_queries();
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A child after fork() goes on using its parent's contexts, of one thread and of four, with the same bits; and makes
- * and destroys contexts of its own. */
+/* A child after fork() goes on using its parent's contexts, of one thread and of four, with the same bits, in every
+ * function; and makes and destroys contexts of its own. */
 #define _POSIX_C_SOURCE 200112L
-#include "call.h"
+#include "big.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,62 +10,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LONG = 3000, WIDTH = 16 }; /* long enough for several tiles and threads */
-
-struct big {
-    float q[LONG * DK], v[LONG * WIDTH], out[LONG * WIDTH], grad_q[LONG * DK];
-    zeta_tensor q_view, v_view, out_view, grad_q_view;
-    void *saved;
-    size_t saved_size;
-};
-
-static zeta_tensor view(float *data, int64_t channels) {
-    int64_t shape[4] = {1, 1, LONG, 0};
-    shape[3] = channels;
-    return zeta_tensor_contiguous(data, ZETA_F32, 4, shape);
-}
-
-static void big_init(struct big *big) {
-    unsigned seed = 5;
-    size_t i;
-    for (i = 0; i < LONG * DK; ++i)
-        big->q[i] = (float)((seed = seed * 1664525u + 1013904223u) >> 8) / 8388608.0f - 1.0f;
-    for (i = 0; i < LONG * WIDTH; ++i) big->v[i] = (float)((seed = seed * 1664525u + 1013904223u) >> 8) / 8388608.0f;
-    big->q_view = view(big->q, DK);
-    big->v_view = view(big->v, WIDTH);
-    big->out_view = view(big->out, WIDTH);
-    big->grad_q_view = view(big->grad_q, DK);
-}
-
-/* Forward and backward; the gradient of out is v. */
-static zeta_status big_run(struct big *big, zeta_context *context) {
-    zeta_forward_args forward;
-    zeta_backward_args backward;
-    zeta_status status;
-    zeta_forward_args_init(&forward);
-    forward.q = forward.k = &big->q_view;
-    forward.v = &big->v_view;
-    forward.out = &big->out_view;
-    if (big->saved == NULL) {
-        status = zeta_saved_size(context, NULL, &forward, &big->saved_size);
-        if (status != ZETA_OK) return status;
-        big->saved = malloc(big->saved_size);
+/* Every function of a small call; the number of those whose outputs differ from `outputs`, or have none if `note`. */
+static int all_functions(struct call *call, struct outputs *outputs, int note) {
+    int function, wrong = 0;
+    for (function = 0; function < FUNCTIONS; ++function) {
+        call_reset_outputs(call);
+        if (call_run(call, (enum function)function) != ZETA_OK) ++wrong;
+        if (note) outputs[function] = call->outputs;
+        if (memcmp(&outputs[function], &call->outputs, sizeof call->outputs) != 0) ++wrong;
     }
-    forward.saved = big->saved;
-    forward.saved_size = big->saved_size;
-    status = zeta_forward(context, NULL, &forward);
-    if (status != ZETA_OK) return status;
-    zeta_backward_args_init(&backward);
-    backward.q = backward.k = &big->q_view;
-    backward.v = backward.grad_out = &big->v_view;
-    backward.grad_q = &big->grad_q_view;
-    backward.saved = big->saved;
-    backward.saved_size = big->saved_size;
-    return zeta_backward(context, NULL, &backward);
+    return wrong;
 }
 
 /* 0 if the child computes the same bits as its parent did. */
-static int child(struct big *big, zeta_context *context) {
+static int child(struct big *big, struct call *call, struct outputs *outputs, zeta_context *context) {
     static float out[LONG * WIDTH], grad_q[LONG * DK];
     zeta_context_params params;
     zeta_context *fresh = NULL;
@@ -75,6 +33,7 @@ static int child(struct big *big, zeta_context *context) {
     memset(big->grad_q, 0, sizeof grad_q);
     if (big_run(big, context) != ZETA_OK) return 2;
     if (memcmp(out, big->out, sizeof out) != 0 || memcmp(grad_q, big->grad_q, sizeof grad_q) != 0) return 3;
+    if (all_functions(call, outputs, 0) != 0) return 8;
     zeta_context_destroy(&context);
     if (context != NULL) return 4;
     zeta_context_params_init(&params);
@@ -88,6 +47,8 @@ static int child(struct big *big, zeta_context *context) {
 
 static void test_with(int threads) {
     struct big *big = calloc(1, sizeof *big);
+    struct call *call = malloc(sizeof *call);
+    struct outputs *outputs = malloc(FUNCTIONS * sizeof *outputs);
     zeta_context_params params;
     zeta_context *context = NULL;
     char detail[64];
@@ -98,11 +59,18 @@ static void test_with(int threads) {
     params.threads = threads;
     CHECK_STATUS(zeta_context_create(&context, &params), ZETA_OK, "");
     CHECK_STATUS(big_run(big, context), ZETA_OK, "before fork");
+    call_init(call, context, SAVED);
+    CHECK(all_functions(call, outputs, 1) == 0);
     fflush(NULL);
     pid = fork();
     if (pid == 0) {
         alarm(60); /* a child that hangs must not hang the tests */
-        _exit(child(big, context));
+        state = child(big, call, outputs, context);
+        free(big->saved);
+        free(big);
+        free(call);
+        free(outputs);
+        _exit(state);
     }
     CHECK(pid > 0);
     CHECK(waitpid(pid, &state, 0) == pid);
@@ -113,6 +81,8 @@ static void test_with(int threads) {
     zeta_context_destroy(&context);
     free(big->saved);
     free(big);
+    free(call);
+    free(outputs);
 }
 
 void test_fork(void) {

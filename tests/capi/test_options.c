@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define WRITERS (FORWARDS | BACKWARDS | ONLY(SELECT)) /* of tensors */
+
 static void set_gamma(struct call *c, float value) {
     c->params.gamma = c->gamma;
     c->params.gamma_count = H;
@@ -53,6 +55,7 @@ static void pack(struct call *c) {
 SPOIL(older, c->params.struct_size = sizeof c->params - 8)
 SPOIL(newer, c->params.struct_size = sizeof c->params + 8)
 SPOIL(not_initialised, c->params.struct_size = 0)
+SPOIL(misaligned, c->params_pointer = (const zeta_attention_params *)(const void *)((char *)&c->params + 4))
 SPOIL(neighbours_0, c->params.neighbours = 0)
 SPOIL(neighbours_1025, c->params.neighbours = 1025)
 SPOIL(window_3, c->params.window = 3)
@@ -75,12 +78,19 @@ SPOIL(gamma_negative, set_gamma(c, -1.0f))
 SPOIL(gamma_nan, set_gamma(c, NAN))
 SPOIL(gamma_infinite, set_gamma(c, INFINITY))
 SPOIL(gamma_large, set_gamma(c, 1073741952.0f)) /* the float above 2^30 */
+SPOIL(grid_misaligned, c->grid_pointer = (const zeta_grid *)(const void *)((char *)&c->grid + 4))
 SPOIL(grid_kind, set_grid(c, 2, 0))
 SPOIL(grid_heads, set_grid(c, ZETA_GRID_SQUASH, 3))
 SPOIL(grid_heads_negative, set_grid(c, ZETA_GRID_SQUASH, -1))
 SPOIL(scale_0, set_grid(c, ZETA_GRID_SQUASH, 0); c->scale[0] = 0.0f)
 SPOIL(scale_nan, set_grid(c, ZETA_GRID_SQUASH, G); c->scale[5] = NAN)
 SPOIL(scale_infinite, set_grid(c, ZETA_GRID_SQUASH, G); c->scale[5] = INFINITY)
+SPOIL(scale_misaligned, set_grid(c, ZETA_GRID_SQUASH, 0);
+      c->grid.scale = c->params.grid.scale = (const float *)(const void *)((char *)c->scale + 2))
+SPOIL(lo_misaligned, set_range(c, 0.0f, 1.0f);
+      c->grid.lo = c->params.grid.lo = (const float *)(const void *)((char *)c->lo + 1))
+SPOIL(hi_misaligned, set_range(c, 0.0f, 1.0f);
+      c->grid.hi = c->params.grid.hi = (const float *)(const void *)((char *)c->hi + 3))
 SPOIL(lo_nan, set_range(c, NAN, 1.0f))
 SPOIL(hi_infinite, set_range(c, 0.0f, INFINITY))
 SPOIL(lo_above_hi, set_range(c, 1.0f, 1.0f))
@@ -89,6 +99,9 @@ SPOIL(sequences_negative, c->params.sequences = -1)
 SPOIL(sequences_batches, c->params.sequences = 3; c->params.q_lengths = c->q_lengths)
 SPOIL(lengths_missing, c->params.sequences = 3)
 SPOIL(lengths_unasked, c->params.q_lengths = c->q_lengths)
+SPOIL(q_lengths_misaligned, pack(c); c->params.q_lengths = (const int64_t *)(const void *)((char *)c->q_lengths + 4))
+SPOIL(k_lengths_misaligned, pack(c); c->params.k_lengths = (const int64_t *)(const void *)((char *)c->k_lengths + 4))
+SPOIL(k_lengths_unasked, c->params.k_lengths = c->k_lengths)
 SPOIL(lengths_negative, pack(c); c->q_lengths[1] = -1)
 SPOIL(lengths_short, pack(c); c->q_lengths[0] = 1)
 SPOIL(lengths_long, pack(c); c->q_lengths[0] = 3)
@@ -96,6 +109,20 @@ SPOIL(lengths_k, pack(c); c->k_lengths[1] = 2)
 SPOIL(lengths_k_default, pack(c); c->params.k_lengths = NULL)
 SPOIL(lengths_causal, pack(c); c->k_lengths[0] = 1; c->k_lengths[1] = 3)
 SPOIL(lengths_overflow, pack(c); c->q_lengths[0] = c->q_lengths[1] = INT64_MAX)
+
+/* The first output of each function is where an option's numbers are. */
+static void write_on(struct call *c, const void *numbers) {
+    c->out.data = c->neighbours.data = c->grad_q.data = c->grad_k.data = c->codes.data = c->cells.data =
+        (void *)numbers;
+    c->forward.normaliser = c->forward.neighbours = c->select_distances = NULL;
+    c->backward.grad_k = c->backward.grad_v = c->backward.grad_gamma = NULL;
+}
+SPOIL(on_gamma, set_gamma(c, 1.0f); write_on(c, c->gamma))
+SPOIL(on_scale, set_grid(c, ZETA_GRID_SQUASH, G); write_on(c, c->scale))
+SPOIL(on_lo, set_range(c, 0.0f, 1.0f); write_on(c, c->lo))
+SPOIL(on_hi, set_range(c, 0.0f, 1.0f); write_on(c, c->hi + 1))
+SPOIL(on_q_lengths, pack(c); write_on(c, c->q_lengths))
+SPOIL(on_k_lengths, pack(c); write_on(c, c->k_lengths))
 
 static void test_defaults(void) {
     struct call *call = malloc(sizeof *call);
@@ -119,6 +146,7 @@ static const struct bad cases[] = {
     {"older params", ATTENTION, ZETA_ERROR_STRUCT_SIZE, "params.struct_size", older},
     {"newer params", ATTENTION, ZETA_ERROR_STRUCT_SIZE, "params.struct_size", newer},
     {"no init", ATTENTION, ZETA_ERROR_STRUCT_SIZE, "params.struct_size is 0", not_initialised},
+    {"params misaligned", ATTENTION, ZETA_ERROR_ARGUMENT, "params is 0x", misaligned},
     {"neighbours", ATTENTION, ZETA_ERROR_ARGUMENT, "neighbours is 0", neighbours_0},
     {"neighbours", ATTENTION, ZETA_ERROR_ARGUMENT, "neighbours is 1025", neighbours_1025},
     {"window", ATTENTION, ZETA_ERROR_ARGUMENT, "window is 3 but neighbours is 4", window_3},
@@ -141,12 +169,16 @@ static const struct bad cases[] = {
     {"gamma", ATTENTION, ZETA_ERROR_ARGUMENT, "gamma[3] is", gamma_nan},
     {"gamma", ATTENTION, ZETA_ERROR_ARGUMENT, "gamma[3] is inf", gamma_infinite},
     {"gamma", ATTENTION, ZETA_ERROR_ARGUMENT, "gamma[3] is", gamma_large},
+    {"grid misaligned", CODES, ZETA_ERROR_ARGUMENT, "grid is 0x", grid_misaligned},
     {"grid.kind", ATTENTION | CODES, ZETA_ERROR_ARGUMENT, "grid.kind is 2", grid_kind},
     {"grid.heads", ATTENTION | CODES, ZETA_ERROR_ARGUMENT, "grid.heads is 3", grid_heads},
     {"grid.heads", ATTENTION | CODES, ZETA_ERROR_ARGUMENT, "grid.heads is -1", grid_heads_negative},
     {"grid.scale", ATTENTION | CODES, ZETA_ERROR_ARGUMENT, "grid.scale is 0", scale_0},
     {"grid.scale", ATTENTION | CODES, ZETA_ERROR_ARGUMENT, "grid.scale[1][2] is", scale_nan},
     {"grid.scale", ATTENTION | CODES, ZETA_ERROR_ARGUMENT, "grid.scale[1][2] is inf", scale_infinite},
+    {"grid.scale misaligned", ATTENTION | CODES, ZETA_ERROR_ARGUMENT, "grid.scale is 0x", scale_misaligned},
+    {"grid.lo misaligned", ATTENTION | CODES, ZETA_ERROR_ARGUMENT, "grid.lo is 0x", lo_misaligned},
+    {"grid.hi misaligned", ATTENTION | CODES, ZETA_ERROR_ARGUMENT, "grid.hi is 0x", hi_misaligned},
     {"grid.lo", ATTENTION | CODES, ZETA_ERROR_ARGUMENT, "grid.lo[1][2] is", lo_nan},
     {"grid.hi", ATTENTION | CODES, ZETA_ERROR_ARGUMENT, "grid.hi[1][2] is inf", hi_infinite},
     {"grid.lo", ATTENTION | CODES, ZETA_ERROR_ARGUMENT, "grid.lo[1][2] is 1", lo_above_hi},
@@ -155,6 +187,9 @@ static const struct bad cases[] = {
     {"sequences, B 2", ATTENTION, ZETA_ERROR_SHAPE, "sequences is 3 but q has 2 batches", sequences_batches},
     {"q_lengths NULL", ATTENTION, ZETA_ERROR_ARGUMENT, "q_lengths is NULL", lengths_missing},
     {"q_lengths unasked", ATTENTION, ZETA_ERROR_ARGUMENT, "sequences is 0", lengths_unasked},
+    {"k_lengths unasked", ATTENTION, ZETA_ERROR_ARGUMENT, "k_lengths is given but sequences is 0", k_lengths_unasked},
+    {"q_lengths misaligned", ATTENTION, ZETA_ERROR_ARGUMENT, "q_lengths is 0x", q_lengths_misaligned},
+    {"k_lengths misaligned", ATTENTION, ZETA_ERROR_ARGUMENT, "k_lengths is 0x", k_lengths_misaligned},
     {"q_lengths negative", ATTENTION, ZETA_ERROR_SHAPE, "q_lengths[1] is -1", lengths_negative},
     {"q_lengths short", ATTENTION, ZETA_ERROR_SHAPE, "q_lengths add up to 8", lengths_short},
     {"q_lengths long", ATTENTION, ZETA_ERROR_SHAPE, "q_lengths[0] to", lengths_long},
@@ -162,6 +197,12 @@ static const struct bad cases[] = {
     {"k_lengths NULL", ATTENTION, ZETA_ERROR_SHAPE, "as q_lengths", lengths_k_default},
     {"k < q", ATTENTION, ZETA_ERROR_SHAPE, "k_lengths[0] is 1 but q_lengths[0] is 2", lengths_causal},
     {"lengths overflow", ATTENTION, ZETA_ERROR_SHAPE, "lengths", lengths_overflow},
+    {"output on gamma", WRITERS, ZETA_ERROR_OVERLAP, " overlaps gamma", on_gamma},
+    {"output on scale", WRITERS | ONLY(CELLS), ZETA_ERROR_OVERLAP, " overlaps grid.scale", on_scale},
+    {"output on lo", WRITERS | ONLY(CELLS), ZETA_ERROR_OVERLAP, " overlaps grid.lo", on_lo},
+    {"output on hi", WRITERS | ONLY(CELLS), ZETA_ERROR_OVERLAP, " overlaps grid.hi", on_hi},
+    {"output on q_lengths", WRITERS, ZETA_ERROR_OVERLAP, " overlaps q_lengths", on_q_lengths},
+    {"output on k_lengths", WRITERS, ZETA_ERROR_OVERLAP, " overlaps k_lengths", on_k_lengths},
 };
 
 void test_options(void) {

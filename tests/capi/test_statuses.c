@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every status can be reached (ZETA_ERROR_INTERNAL aside, which stands for defects), has its pinned number and its
- * name, and leaves a sentence. Also: the block that forward saved may be copied elsewhere. */
+/* Every status can be reached (ZETA_ERROR_INTERNAL, which stands for defects: tests/unit/status.cpp), has its number
+ * and its name, and leaves a sentence. Also: the block that forward saved may be copied elsewhere. */
 #include "call.h"
 
 #include <stdlib.h>

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cfloat>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 
 #include "cache_call.hpp"
@@ -187,4 +188,45 @@ TEST_CASE("cache memory: evicted rows are given back by the page") {
         const auto left = static_cast<size_t>(4000 - position + 700); // and some spare pages
         CHECK(zeta_cache_bytes(cache.get()) <= full * left / 4000);
     }
+}
+
+TEST_CASE("cache memory: what is counted is what is held, of a prompt while it is evicted too") {
+    size_t held = 0;
+    zeta_context_params params;
+    zeta_context_params_init(&params);
+    params.threads = 1;
+    params.allocator.user = &held;
+    params.allocator.allocate = [](void *user, size_t size, size_t alignment) -> void * {
+        *static_cast<size_t *>(user) += size;
+        return std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+    };
+    params.allocator.release = [](void *user, void *block, size_t size) {
+        *static_cast<size_t *>(user) -= size;
+        std::free(block);
+    };
+    zeta_context *made = nullptr;
+    REQUIRE(zeta_context_create(&made, &params) == ZETA_OK);
+    {
+        const Context context(made);
+        constexpr int64_t length = 60000, narrow[] = {1, 1, length, 3}, wide[] = {1, 1, length, 64};
+        CacheSetup setup;
+        setup.problem.shape = {1, 1, 1, 0, 0, 3, 64};
+        const CachePointer cache = make_cache(context.get(), setup);
+        REQUIRE(cache != nullptr);
+        Random random(settings().seed);
+        std::vector<float> keys = draw(random, Data::gaussian, length, 3), values(length * 64, 0.5f);
+        const zeta_tensor k = zeta_tensor_contiguous(keys.data(), ZETA_F32, 4, narrow);
+        const zeta_tensor v = zeta_tensor_contiguous(values.data(), ZETA_F32, 4, wide);
+        zeta_cache_args args;
+        zeta_cache_args_init(&args);
+        args.k = &k, args.v = &v;
+        REQUIRE(zeta_cache_append(cache.get(), &args) == ZETA_OK);
+        for (int64_t before = 0; before <= length; before += 1700) {
+            CAPTURE(before);
+            CHECK(zeta_cache_evict_before(cache.get(), &before) == ZETA_OK);
+            CHECK(static_cast<double>(zeta_cache_bytes(cache.get())) > 0.98 * static_cast<double>(held));
+            CHECK(static_cast<double>(zeta_cache_bytes(cache.get())) < 1.02 * static_cast<double>(held) + 8192);
+        }
+    }
+    CHECK(held == 0);
 }

@@ -180,6 +180,31 @@ TEST_CASE("progress: fractions grow, and a callback that asks to stop cancels") 
     CHECK(zeta::guarded([&] { meter.advance(1); }) == ZETA_ERROR_CANCELLED);
 }
 
+TEST_CASE("progress: a thread does not wait for the callback that another is in, except to tell of the end") {
+    struct Teller {
+        std::atomic<int> calls{0};
+        std::atomic<bool> passed{false};
+        double last = 0;
+    } teller;
+    const auto tell = [](void *user, double fraction) {
+        auto *self = static_cast<Teller *>(user);
+        const bool first = self->calls++ == 0;
+        while (first && !self->passed) std::this_thread::yield(); // until the other thread has gone on
+        self->last = fraction;
+        return 0;
+    };
+    zeta::ProgressMeter meter(tell, &teller, 1024);
+    std::thread first([&] { meter.advance(512); });
+    while (teller.calls == 0) std::this_thread::yield();
+    meter.advance(256);
+    CHECK(teller.calls == 1);
+    teller.passed = true;
+    meter.advance(256); // the last: waits for the first to come out, and is told
+    CHECK(teller.calls == 2);
+    CHECK(teller.last == 1.0);
+    first.join();
+}
+
 TEST_CASE("blas: quiet while a dense call runs, and the host's number of threads comes back") {
     zeta_context *context = make(1);
     const int before = openblas_get_num_threads();

@@ -93,6 +93,8 @@ TEST_CASE("DLPack tensors that are refused leave the view as it was") {
     CHECK(status([](DLTensor &t) { t.ndim = 5; }) == ZETA_ERROR_SHAPE);
     CHECK(status([](DLTensor &t) { t.ndim = -1; }) == ZETA_ERROR_SHAPE);
     CHECK(status([](DLTensor &t) { t.shape = nullptr; }) == ZETA_ERROR_ARGUMENT);
+    CHECK(status([](DLTensor &t) { t.strides = reinterpret_cast<int64_t *>(reinterpret_cast<char *>(t.shape) + 4); }) ==
+          ZETA_ERROR_ARGUMENT);
     CHECK(status([](DLTensor &t) { t.byte_offset = UINT64_MAX; }) == ZETA_ERROR_ARGUMENT);
     CHECK(zeta_tensor_from_dlpack(nullptr, nullptr) == ZETA_ERROR_ARGUMENT);
     CHECK(zeta_tensor_from_dlpack(&view, nullptr) == ZETA_ERROR_ARGUMENT);
