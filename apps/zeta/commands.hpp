@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The subcommands of `zeta`. Each add_X registers one with the parser; its callback does the work and throws
-// CommandError when it fails. main.cpp alone prints the sentence and turns it into an exit code.
+// CommandError when it fails. program.cpp alone prints the sentence and turns it into an exit code.
 #pragma once
 
 #include <stdexcept>
@@ -34,5 +34,8 @@ void add_recall(CLI::App &app, int &exit_code);
 void add_info(CLI::App &app, int &exit_code);
 void add_bench(CLI::App &app, int &exit_code);
 void add_predict(CLI::App &app, int &exit_code);
+
+// The whole program; returns its exit code. It keeps nothing from one call to the next but the format of std::cout.
+int run_program(int argc, char **argv);
 
 } // namespace zeta::app

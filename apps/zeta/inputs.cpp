@@ -25,6 +25,18 @@ struct Named {
     throw CommandError(kExitInput, sentence);
 }
 
+// Data vouches for the extents of a tensor, but not for those of an empty one: what is as large as they say (an output,
+// a number for each head) could be more than any memory.
+void check_empty(const Named &x) {
+    constexpr int64_t kMost = 65536; // as in `zeta bench`
+    if (x.array.size() > 0) return;
+    int64_t heads = 0;
+    if (__builtin_mul_overflow(x.array.extent(-4), x.array.extent(-3), &heads) || heads > kMost)
+        refuse(x.text() + ": an empty tensor has at most " + std::to_string(kMost) + " heads, all batches together");
+    if (x.array.extent(-1) > kMost)
+        refuse(x.text() + ": an empty tensor has at most " + std::to_string(kMost) + " channels");
+}
+
 void check_pair(const Named &q, const Named &k) {
     if (q.array.rank() != k.array.rank()) refuse(q.text() + " but " + k.text() + ": their ranks must be equal");
     if (q.array.extent(-4) != k.array.extent(-4))
@@ -105,6 +117,7 @@ Inputs load_inputs(const InputPaths &paths, int32_t dtype, bool causal, bool val
         refuse(q.text() + ": rank " + std::to_string(inputs.q.rank()) + ", but 2, 3 or 4 is needed");
     check_keys(q, k, causal);
     if (values || inputs.v.rank() > 0) check_values(q, k, v);
+    for (const Named &x : {q, k, v}) check_empty(x);
     inputs.q = round_to(std::move(inputs.q), dtype);
     inputs.k = round_to(std::move(inputs.k), dtype);
     inputs.v = round_to(std::move(inputs.v), dtype);

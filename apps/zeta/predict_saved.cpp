@@ -2,6 +2,7 @@
 // Counts are checked against the bytes there are before memory is asked for.
 #include "predict_saved.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <utility>
@@ -132,6 +133,18 @@ template <class T> void compare(const InputFile &file, const char *option, const
     file.fail(std::string("was saved with ") + option + " " + text(saved) + ", not " + text(given));
 }
 
+// What no text brings about: more bytes than can be, positions that a cache would have started again before, more bits
+// than the mixer lets a byte cost (120), weights that no longer add up.
+bool plausible(const OnlineState &state, const OnlinePlan &plan) {
+    constexpr int64_t kMostBytes = int64_t{1} << 56;
+    constexpr double kMostBits = 128;
+    constexpr float kMostWeight = 1e30f;
+    return state.bytes >= 0 && state.bytes <= kMostBytes && state.origin >= 0 && state.origin <= state.bytes &&
+           state.bytes - state.origin <= plan.renew && static_cast<int64_t>(state.history.size()) <= state.bytes &&
+           state.bits >= 0 && state.bits <= kMostBits * static_cast<double>(state.bytes) &&
+           std::all_of(state.learned.begin(), state.learned.end(), [](float x) { return std::abs(x) <= kMostWeight; });
+}
+
 SavedRun unpack(const InputFile &file, const std::vector<uint8_t> &bytes, const PredictModel &model,
                 const OnlinePlan &plan) {
     Reader reader(file, bytes);
@@ -144,17 +157,13 @@ SavedRun unpack(const InputFile &file, const std::vector<uint8_t> &bytes, const 
     compare(file, "--keep", reader.take<int64_t>(), plan.keep);
     compare(file, "--renew", reader.take<int64_t>(), plan.renew);
     OnlineState &state = run.state;
-    const auto predicted = reader.take<uint64_t>();
+    state.bytes = reader.take<int64_t>();
     state.bits = reader.take<double>();
-    const auto origin = reader.take<uint64_t>();
+    state.origin = reader.take<int64_t>();
     if (reader.take_list<float>() != model.gamma) file.fail("was saved with another --gamma");
     state.history = reader.take_list<uint8_t>();
     state.learned = reader.take_list<float>();
-    if (!reader.done() || predicted > INT64_MAX / 2 || origin > predicted || state.history.size() > predicted ||
-        !(state.bits >= 0))
-        file.fail("corrupt: its state makes no sense");
-    state.bytes = static_cast<int64_t>(predicted);
-    state.origin = static_cast<int64_t>(origin);
+    if (!reader.done() || !plausible(state, plan)) file.fail("corrupt: its state makes no sense");
     const auto needed = std::min(state.bytes, plan.keep + context_bytes(model.dk) + 1);
     if (static_cast<int64_t>(state.history.size()) < needed) file.fail("corrupt: its history is too short");
     return run;

@@ -164,6 +164,12 @@ class Refusals(CliTest):
         shapes([4, 5, 3], [2, 5, 3], [4, 5, 2], "heads")
         shapes([2, 4, 5, 3], [1, 4, 5, 3], [1, 4, 5, 2], "batches")
         shapes([2, 1, 5, 3], [2, 1, 5, 3], [2, 1, 5, 2], words=["--seqlens", "5"])
+        for heads in ([1 << 40], [1 << 30, 1 << 30], [65537]): # few bytes that ask for all memory
+            empty = [*heads, 0, 3]
+            shapes(empty, empty, empty, "65536 heads")
+            self.put_npy("q.npy", tensor(1, *empty))
+            self.refuse(INPUT, "recall", "--q", "q.npy", "--k", "q.npy", says=["q.npy", "65536 heads"])
+        shapes([12, 3], [0, 3], [0, 1 << 40], "65536 channels", words=["--no-causal"])
         sources = self.put_qkv(self.q, self.k, self.v)
         self.put_npy("g.npy", tensor(4, 12, 3))
         self.refuse(INPUT, "attend", *sources, "--out", "out.npy", "--grad-out", "g.npy", "--save-grad-q", "gq.npy",

@@ -12,6 +12,7 @@ class Bytes {
 public:
     Bytes(const uint8_t *data, size_t size) : data_(data), size_(size) {}
 
+    bool done() const { return at_ == size_; }
     uint8_t byte() { return at_ < size_ ? data_[at_++] : 0; }
     // 0 .. n - 1
     int64_t choose(int64_t n) { return n <= 1 ? 0 : byte() % n; }
