@@ -143,7 +143,7 @@ mutant('mixed-apart', 'Mixed rows that are not finite are kept.', 'simd/mean.cpp
 mutant('mixed-restore', 'Rows that stay apart are not made mean rows again.', 'lib/cpu/mean.cpp',
        ('if (apart[i] == 0) continue;', 'if (apart[i] != 2) continue;'), 'property: sweep*')
 mutant('mixed-decode', 'Decode takes own value and mean apart.', 'lib/cache/decode.cpp',
-       ('    if (mixed != nullptr) {\n', '    if (mixed == nullptr && dv == 0) {\n'), 'property: cache*')
+       ('    if (mixed != nullptr) {\n', '    if (mixed != nullptr && p_.dv == 0) {\n'), 'property: cache*')
 
 # ---- weights and outputs (section 5) -----------------------------------------------------------------------------
 
