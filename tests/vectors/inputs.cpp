@@ -202,6 +202,24 @@ void add_halves(std::vector<Vector> &all) {
     all.push_back(start("bfloat16-4", {1, 1, 1, 20, 67, 4, 2}, 502, some, {}, {}, 1, 1));
 }
 
+// Each special number of a type in turn in every fifth place of q, k and v: none is left to chance.
+void add_special(std::vector<Vector> &all) {
+    const char *const names[] = {"special-3", "special-bfloat16-3", "special-float16-3"};
+    for (const int type : {0, 1, 2}) {
+        const float most = type == 0 ? FLT_MAX : type == 1 ? 0x1.fep127f : 65504.0f;
+        const float normal = type == 2 ? 0x1p-14f : FLT_MIN;
+        const float least = type == 0 ? kDenormal : type == 1 ? 0x1p-133f : 0x1p-24f;
+        std::vector<float> list = {kNaN,    -kNaN, kInfinity, -kInfinity,     most,           -most, normal,
+                                   -normal, least, -least,    normal - least, least - normal, 0.0f,  -0.0f};
+        if (type == 0) list.push_back(float_of(0xff800001u)); // a signalling NaN
+        const Maker maker = [list, n = size_t{0}](Source &from, int64_t, int64_t) mutable {
+            return ++n % 5 == 0 ? list[n / 5 % list.size()] : from.bell();
+        };
+        const oracle::Shape shape{1, 1, 1, 26, 67, 3, 2};
+        all.push_back(start(names[type], shape, 510 + static_cast<uint64_t>(type), maker, maker, {}, type, type));
+    }
+}
+
 // With gradients, which are promised for moderate numbers.
 void add_gradients(std::vector<Vector> &all) {
     const Maker bell = [](Source &from, int64_t, int64_t) { return from.bell(); };
@@ -244,6 +262,7 @@ std::vector<Vector> inputs() {
     add_ties(all);
     add_tiny_and_huge(all);
     add_halves(all);
+    add_special(all);
     add_gradients(all);
     for (Vector &vector : all) ask_all(vector);
     add_large(all);
