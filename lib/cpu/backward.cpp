@@ -263,7 +263,7 @@ void BackwardUnit::finish_keys(const Call &c) {
     c.each(c.unit.m, 4096, [&](size_t begin, size_t end, int) {
         float row[ZETA_MAX_DK];
         for (size_t j = begin; j < end; ++j) {
-            for (size_t e = 0; e < dk; ++e) row[e] = float(key_grad_[j * stride + e]);
+            for (size_t e = 0; e < dk; ++e) row[e] = rounded(key_grad_[j * stride + e]);
             narrow(c.executor.kernels(), c.t.grad_k.dtype, row, dk,
                    row_pointer_out(c.t.grad_k, c.unit.batch, c.unit.key_head, c.unit.k_start + int64_t(j)));
         }

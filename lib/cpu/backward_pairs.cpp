@@ -100,9 +100,9 @@ double BackwardUnit::slopes(const Call &c, const HeadKeys &keys, int64_t head, c
     }
     if (!c.t.grad_q.present()) return gamma;
     void *out = row_pointer_out(c.t.grad_q, c.unit.batch, head, c.unit.q_start + query);
-    float rounded[ZETA_MAX_DK], *row = c.t.grad_q.dtype == ZETA_F32 ? static_cast<float *>(out) : rounded;
-    for (size_t d = 0; d < dk; ++d) row[d] = float(grad[d]);
-    if (row == rounded) narrow(kernels, c.t.grad_q.dtype, row, dk, out);
+    float buffer[ZETA_MAX_DK], *row = c.t.grad_q.dtype == ZETA_F32 ? static_cast<float *>(out) : buffer;
+    for (size_t d = 0; d < dk; ++d) row[d] = rounded(grad[d]);
+    if (row == buffer) narrow(kernels, c.t.grad_q.dtype, row, dk, out);
     return gamma;
 }
 
