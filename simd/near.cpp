@@ -20,7 +20,7 @@ template <class V> HWY_INLINE V add_square(V sum, V q, V k) {
     return hn::Add(sum, hn::Mul(difference, difference));
 }
 
-// Adds the squared distance of rows a and b, one pair to a lane, coordinates in order. kDk rows lie side by side.
+// Squared distances of the rows from a on to those from b on, a pair to a lane, summed in coordinate order.
 template <int kDk> HWY_INLINE Vf distances(const float *a, const float *b, size_t dk) {
     const F32 d;
     const auto zero = hn::Zero(d);
