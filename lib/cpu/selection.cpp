@@ -95,10 +95,10 @@ Selection::Ahead Selection::ahead(size_t tile) const {
     Ahead ahead;
     if (source_ != Source::window || tile >= window_.tiles()) return ahead;
     ahead.query_count = window_.queries(tile, &ahead.queries);
-    if (problem_->reranked()) return ahead; // which of the keys around them is not known
     const WindowQueries::Span span = window_.span(tile);
     const simd::Level &level = levels_.level(span.level);
-    const uint32_t margin = uint32_t(problem_->neighbours) * 5 / 4; // of keys of which half may be searched
+    const uint32_t reach = std::min(uint32_t(problem_->window), 2 * uint32_t(problem_->neighbours)); // most lie within
+    const uint32_t margin = reach * 5 / 4; // of keys of which half may be searched
     uint32_t begin = span.begin > margin ? span.begin - margin : 0;
     if (tile > 0) { // less what the tile before has asked for
         const WindowQueries::Span before = window_.span(tile - 1);

@@ -48,7 +48,8 @@ public:
     // hints_a, hints_b: NULL, or what forward saved for each query row.
     void select(const simd::Kernels &kernels, size_t tile, const uint32_t *hints_a, const uint32_t *hints_b,
                 SelectWork &work) const;
-    // What tile `tile` will read, if that is known beforehand (windows): its query rows, and the keys around them.
+    // What tile `tile` will read, as far as its place on the curve tells (windows): its query rows and the keys around
+    // them.
     struct Ahead {
         const uint32_t *queries = nullptr, *keys = nullptr;
         uint32_t query_count = 0, key_count = 0;
@@ -60,7 +61,7 @@ public:
         return {lists.query + slot, lists.ids_of(slot), 1, lists.count[slot]};
     }
     // Whether the keys are not known, so that the tile had better be selected early.
-    bool needs_early() const { return source_ != Source::window || problem_->reranked(); }
+    bool needs_early() const { return source_ != Source::window; }
 
 private:
     void lay_out(Scratch &scratch, const Unit &unit);
