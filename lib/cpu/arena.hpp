@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The executor of a context: a plain loop at one thread or over one piece, else its own oneTBB arena. Pieces begin at
-// multiples of `grain` whatever the number of threads. In a child made by fork() the arena's threads do not exist: it runs the plain
-// loop.
+// multiples of `grain` whatever the number of threads. In a child made by fork() the arena's threads do not exist: it
+// runs the plain loop.
 #pragma once
 
 #include <memory>
@@ -19,6 +19,7 @@ public:
     ArenaExecutor &operator=(const ArenaExecutor &) = delete;
 
     void parallel_for(size_t n, size_t grain, Body body) const override;
+    void pipeline(size_t n, size_t slots, size_t stages, Start start, Step step) const override;
     int workers() const override; // at most `threads` and what the process may run
     bool forked() const;
     const simd::Kernels &kernels() const override { return kernels_; }

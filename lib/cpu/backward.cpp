@@ -9,8 +9,8 @@
 namespace zeta::cpu {
 namespace {
 
-constexpr size_t kSliceChannels = 32;   // 128 bytes a key: the sums of 16-bit value gradients stay within promise 7
-constexpr size_t kChunkPairs = 3 << 14; // of a chunk for each thread: they stay in its cache, two barriers a chunk
+constexpr size_t kSliceChannels = 32;  // 128 bytes a key: the sums of 16-bit value gradients stay within promise 7
+constexpr size_t kItemPairs = 1 << 13; // of an item of the pipeline: about 100 KB, which stay in a core's cache
 
 // Keys that one query's list may hold.
 size_t list_size(const Problem &p) {
@@ -51,9 +51,11 @@ void BackwardUnit::take(Scratch &scratch, const Executor &executor, const Proble
     if (t.grad_v.present() && t.grad_v.dtype != ZETA_F32)
         slice_ = scratch.take<float>(m * std::min(dv, kSliceChannels));
     if (threads == 1) return;
-    const size_t list = list_size(p) + 1, tiles = std::max<size_t>(2, kChunkPairs / (kTile * list)); // and the mean
-    chunk_tiles_ = std::min(tiles * size_t(threads), n / kTile + Levels::kMaxLevels + 1);
-    const size_t slots = chunk_tiles_ * kTile;
+    const size_t list = list_size(p) + 1, tiles = n / kTile + 1; // of the list, and the mean
+    item_tiles_ =
+        std::clamp<size_t>(tiles / (8 * size_t(threads)), 1, std::max<size_t>(1, kItemPairs / (kTile * list)));
+    items_ = 2 * size_t(threads);
+    const size_t slots = items_ * item_tiles_ * kTile;
     pairs_ = scratch.take<Pairs>(slots);
     uint32_t *ids = scratch.take<uint32_t>(slots * list);
     float *weights = scratch.take<float>(slots * list), *coefficients = scratch.take<float>(slots * list);
@@ -178,7 +180,7 @@ void BackwardUnit::gather_tile(const Call &c, const HeadKeys &keys, int64_t head
     if (channels.first) gamma_[tile] = gamma;
 }
 
-// One thread alone: a tile's values first, then its gradients, since the rows of both together leave L1.
+// A tile's values first, then its gradients, since the rows of both together leave L1.
 void BackwardUnit::add_tile(const Call &c, const HeadKeys &keys, int64_t head, const Channels &channels, size_t tile,
                             bool more, BackwardWork &work, const Pairs *pairs) {
     const bool early = selection_.needs_early();
@@ -192,26 +194,56 @@ void BackwardUnit::add_tile(const Call &c, const HeadKeys &keys, int64_t head, c
     }
 }
 
-// Several threads: the pairs of tiles start, start + 1, ... are kept.
-void BackwardUnit::gather_chunk(const Call &c, const HeadKeys &keys, int64_t head, const Channels &channels,
-                                size_t start, size_t count) {
-    const bool early = selection_.needs_early();
-    c.executor.parallel_for(count, early ? 8 : 2, [&](size_t begin, size_t end, int worker) {
-        BackwardWork &work = c.work[worker];
-        if (early) select(c, head, start + begin, work);
-        for (size_t i = begin; i < end; ++i) {
-            for (uint32_t s = 0; s < kTile; ++s) pairs_[i * kTile + s].count = 0;
-            const auto room = [&](uint32_t s) { return pairs_[i * kTile + s].coefficients; };
-            gather_tile(c, keys, head, channels, start + i, i + 1 < end, work, room,
-                        [&](uint32_t s, const Pairs &from) {
-                            Pairs &to = pairs_[i * kTile + s];
-                            to.query = from.query;
-                            to.count = from.count;
-                            std::copy_n(from.ids, from.count, to.ids);
-                            std::copy_n(from.weights, from.count, to.weights);
+// One thread alone.
+void BackwardUnit::add_tiles(const Call &c, const HeadKeys &keys, int64_t head, const Channels &channels) {
+    BackwardWork &work = c.work[c.worker];
+    const size_t tiles = selection_.tiles();
+    if (selection_.needs_early() && tiles > 0) select(c, head, 0, work);
+    for (size_t tile = 0; tile < tiles; ++tile) {
+        Pairs pairs[kTile];
+        const bool more = tile + 1 < tiles;
+        gather_tile(
+            c, keys, head, channels, tile, more, work, [&](uint32_t s) { return work.coefficients + s * work.stride; },
+            [&](uint32_t s, const Pairs &from) { pairs[s] = from; });
+        add_tile(c, keys, head, channels, tile, more, work, pairs);
+        if (channels.first) c.progress.advance(kTile);
+    }
+}
+
+// Several threads: the pairs of tiles start, start + 1, ... are kept in pairs.
+void BackwardUnit::gather_item(const Call &c, const HeadKeys &keys, int64_t head, const Channels &channels,
+                               size_t start, size_t count, Pairs *pairs, BackwardWork &work) {
+    if (selection_.needs_early()) select(c, head, start, work);
+    for (size_t i = 0; i < count; ++i) {
+        Pairs *tile = pairs + i * kTile;
+        for (uint32_t s = 0; s < kTile; ++s) tile[s].count = 0;
+        gather_tile(
+            c, keys, head, channels, start + i, i + 1 < count, work, [&](uint32_t s) { return tile[s].coefficients; },
+            [&](uint32_t s, const Pairs &from) {
+                tile[s].query = from.query;
+                tile[s].count = from.count;
+                std::copy_n(from.ids, from.count, tile[s].ids);
+                std::copy_n(from.weights, from.count, tile[s].weights);
+            });
+    }
+}
+
+// All threads gather, and add what is next in order: that takes about a quarter of the time, so that shards for a third
+// of the threads keep pace.
+void BackwardUnit::share_tiles(const Call &c, const HeadKeys &keys, int64_t head, const Channels &channels) {
+    const size_t tiles = selection_.tiles(), shards = (size_t(c.threads) + 2) / 3;
+    const auto begin = [&](size_t item) { return item * item_tiles_; };
+    const auto count = [&](size_t item) { return std::min(item_tiles_, tiles - begin(item)); };
+    const auto pairs = [&](size_t slot) { return pairs_ + slot * item_tiles_ * kTile; };
+    c.executor.pipeline((tiles + item_tiles_ - 1) / item_tiles_, items_, shards,
+                        [&](size_t item, size_t slot, int worker) {
+                            gather_item(c, keys, head, channels, begin(item), count(item), pairs(slot), c.work[worker]);
+                            if (channels.first) c.progress.advance(count(item) * kTile);
+                        },
+                        [&](size_t item, size_t slot, size_t shard, int worker) {
+                            scatter_item(c, keys, head, channels, begin(item), count(item), pairs(slot),
+                                         {uint32_t(shard), uint32_t(shards)}, c.work[worker]);
                         });
-        }
-    });
 }
 
 void BackwardUnit::head(const Call &c, int64_t head, const Channels &channels) {
@@ -223,28 +255,12 @@ void BackwardUnit::head(const Call &c, int64_t head, const Channels &channels) {
         prepare_mean_products(c, head);
     }
     const HeadKeys keys{&c.executor.kernels(), &c.p, &c.unit, q_.data(), k_.data(), history_.key(), c.p.gamma_of(head)};
-    const size_t tiles = selection_.tiles(), chunk = c.threads > 1 ? chunk_tiles_ : 1;
+    const size_t tiles = selection_.tiles();
     StageTimer timer(c.context, Stage::attend);
-    if (c.threads == 1 && selection_.needs_early() && tiles > 0) select(c, head, 0, c.work[c.worker]);
-    for (size_t start = 0; start < tiles; start += chunk) {
-        const size_t count = std::min(chunk, tiles - start);
-        if (c.threads == 1) {
-            BackwardWork &work = c.work[c.worker];
-            Pairs pairs[kTile];
-            const bool more = start + 1 < tiles;
-            gather_tile(
-                c, keys, head, channels, start, more, work,
-                [&](uint32_t s) { return work.coefficients + s * work.stride; },
-                [&](uint32_t s, const Pairs &from) { pairs[s] = from; });
-            add_tile(c, keys, head, channels, start, more, work, pairs);
-        } else {
-            gather_chunk(c, keys, head, channels, start, count);
-            c.executor.parallel_for(size_t(c.threads), 1, [&](size_t begin, size_t end, int worker) {
-                for (size_t shard = begin; shard < end; ++shard)
-                    scatter_tiles(c, keys, head, channels, start, count, uint32_t(shard), c.work[worker]);
-            });
-        }
-        if (channels.first) c.progress.advance(count * kTile);
+    if (c.threads > 1) {
+        share_tiles(c, keys, head, channels);
+    } else {
+        add_tiles(c, keys, head, channels);
     }
     if (wide_ != nullptr) wide_keys(c, keys, head, channels);
     if (c.p.mean) {

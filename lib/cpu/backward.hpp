@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Backward of one unit (spec section 6). Each query gathers: its weights again, its own gradient, and a list of pairs
 // (key, weight, coefficient). Pairs are then added to the keys' rows in query order, so the bits never depend on
-// threads: one thread adds at once; several gather a chunk of pairs and then share the channels of dL/dv (and its keys,
-// where there are more threads than channels), and the keys of dL/dk.
+// threads: one thread adds at once; several gather items of some tiles and add those that are ready, an item after the
+// other. Where one adder cannot keep pace, shards of the channels of dL/dv (and of its keys, if there are more shards
+// than channels) and of the keys of dL/dk follow each other.
 // A wide local window follows by blocks of keys, and last the mean's share, a reversed cumulative sum over positions.
 // 16-bit value gradients are summed in float32 for a slice of channels at a time, and rounded once.
 #pragma once
@@ -87,15 +88,20 @@ private:
                      bool more, BackwardWork &work, Room room, Use use);
     void add_tile(const Call &c, const HeadKeys &keys, int64_t head, const Channels &channels, size_t tile, bool more,
                   BackwardWork &work, const Pairs *pairs);
-    void gather_chunk(const Call &c, const HeadKeys &keys, int64_t head, const Channels &channels, size_t start,
-                      size_t count);
+    void add_tiles(const Call &c, const HeadKeys &keys, int64_t head, const Channels &channels);
+    void gather_item(const Call &c, const HeadKeys &keys, int64_t head, const Channels &channels, size_t start,
+                     size_t count, Pairs *pairs, BackwardWork &work);
+    void share_tiles(const Call &c, const HeadKeys &keys, int64_t head, const Channels &channels);
     Pairs gather(const Call &c, const HeadKeys &keys, int64_t head, uint32_t slot, const Channels &channels,
                  BackwardWork &work, float *coefficients, double &gamma);
     double slopes(const Call &c, const HeadKeys &keys, int64_t head, const Weighed &w, uint32_t query,
                   BackwardWork &work, float *coefficients);
     void wide_keys(const Call &c, const HeadKeys &keys, int64_t head, const Channels &channels);
-    void scatter_tiles(const Call &c, const HeadKeys &keys, int64_t head, const Channels &channels, size_t start,
-                       size_t count, uint32_t shard, BackwardWork &work);
+    struct Shard {
+        uint32_t index, count;
+    };
+    void scatter_item(const Call &c, const HeadKeys &keys, int64_t head, const Channels &channels, size_t start,
+                      size_t count, const Pairs *pairs, Shard shard, BackwardWork &work);
     void scatter_values(const HeadKeys &keys, const Channels &channels, const float *g, const Pairs &pairs);
     static bool adds_keys_at_once(const Call &c); // one thread: a pair's share of dL/dk is added with that of dL/dq
     void scatter_keys(const Call &c, const HeadKeys &keys, const Pairs &pairs);
@@ -109,15 +115,15 @@ private:
     Rows k_, q_;
     Selection selection_;
     HistoryMean history_;
-    MeanSlots mean_;             // [n]
-    WidePairs *wide_ = nullptr;  // [n], if the local window is wide
-    double *gamma_ = nullptr;    // [tiles] dL/d gamma
-    float *keys_ = nullptr;      // [m, slope_stride(dk)]
-    double *key_grad_ = nullptr; // [m, slope_stride(dk)]
-    double *suffix_ = nullptr;   // [blocks + 1, slice channels]
-    float *slice_ = nullptr;     // [m, kSliceChannels] float32 sums of 16-bit gradients
-    Pairs *pairs_ = nullptr;     // [chunk]
-    size_t chunk_tiles_ = 1;
+    MeanSlots mean_;                    // [n]
+    WidePairs *wide_ = nullptr;         // [n], if the local window is wide
+    double *gamma_ = nullptr;           // [tiles] dL/d gamma
+    float *keys_ = nullptr;             // [m, slope_stride(dk)]
+    double *key_grad_ = nullptr;        // [m, slope_stride(dk)]
+    double *suffix_ = nullptr;          // [blocks + 1, slice channels]
+    float *slice_ = nullptr;            // [m, kSliceChannels] float32 sums of 16-bit gradients
+    Pairs *pairs_ = nullptr;            // [items, item tiles, kTile]
+    size_t items_ = 1, item_tiles_ = 1; // under way in the pipeline, and tiles of each
 };
 
 } // namespace zeta::cpu

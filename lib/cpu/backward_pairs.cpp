@@ -121,17 +121,16 @@ void BackwardUnit::scatter_keys(const Call &c, const HeadKeys &keys, const Pairs
                               pairs.coefficients, pairs.count, key_grad_);
 }
 
-// One thread's share of a chunk's pairs. Threads share the channels of dL/dv as far as these go round, and beyond that
-// the keys; dL/dk is shared by keys.
-void BackwardUnit::scatter_tiles(const Call &c, const HeadKeys &keys, int64_t head, const Channels &channels,
-                                 size_t start, size_t count, uint32_t shard, BackwardWork &work) {
+// One shard of an item's pairs. Shards share the channels of dL/dv as far as these go round, and beyond that the keys;
+// dL/dk is shared by keys.
+void BackwardUnit::scatter_item(const Call &c, const HeadKeys &keys, int64_t head, const Channels &channels,
+                                size_t start, size_t count, const Pairs *pairs, Shard shard, BackwardWork &work) {
     constexpr size_t kLine = 16; // channels of a cache line
     const simd::Kernels &kernels = *keys.kernels;
-    const uint32_t threads = uint32_t(c.threads);
     const bool early = selection_.needs_early();
     const size_t lines = (channels.end - channels.begin + kLine - 1) / kLine;
-    const uint32_t columns = uint32_t(std::min<size_t>(threads, std::max<size_t>(lines, 1)));
-    const uint32_t groups = threads / columns, column = shard % columns, group = shard / columns;
+    const uint32_t columns = uint32_t(std::min<size_t>(shard.count, std::max<size_t>(lines, 1)));
+    const uint32_t groups = shard.count / columns, column = shard.index % columns, group = shard.index / columns;
     const size_t from = lines * column / columns * kLine,
                  to = std::min(lines * (column + 1) / columns * kLine, channels.end - channels.begin);
     const size_t bytes = float_size(c.t.grad_out.dtype);
@@ -145,7 +144,7 @@ void BackwardUnit::scatter_tiles(const Call &c, const HeadKeys &keys, int64_t he
             fetch(static_cast<const char *>(g) + share.begin * bytes, (share.end - share.begin) * bytes);
         }
         for (size_t i = tile * kTile; i < (tile + 1) * kTile; ++i) {
-            const Pairs &all = pairs_[i], &next = pairs_[std::min(i + kTile, count * kTile - 1)];
+            const Pairs &all = pairs[i], &next = pairs[std::min(i + kTile, count * kTile - 1)];
             if (early) fetch_gradients(c, {&next.query, next.ids, 1, next.count}, share);
             if (all.count == 0) continue;
             if (group < groups && share.end > share.begin) {
@@ -160,9 +159,13 @@ void BackwardUnit::scatter_tiles(const Call &c, const HeadKeys &keys, int64_t he
                 scatter_values(keys, share, g, own);
             }
             if (!channels.first) continue;
-            Pairs own{all.query, 0, work.own_ids, nullptr, work.own_values};
-            own.count =
-                kernels.slopes_own(all.ids, all.coefficients, all.count, threads, shard, own.ids, own.coefficients);
+            Pairs own = all;
+            if (shard.count > 1) {
+                own.ids = work.own_ids;
+                own.coefficients = work.own_values;
+                own.count = kernels.slopes_own(all.ids, all.coefficients, all.count, shard.count, shard.index, own.ids,
+                                               own.coefficients);
+            }
             scatter_keys(c, keys, own);
         }
     }

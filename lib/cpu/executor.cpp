@@ -15,6 +15,7 @@
 #include <tbb/global_control.h>
 #include <tbb/info.h>
 #include <tbb/parallel_for.h>
+#include <tbb/parallel_pipeline.h>
 #include <tbb/task_arena.h>
 
 #include "../fp_environment.hpp"
@@ -52,13 +53,15 @@ private:
 };
 
 // What oneTBB guarantees, said once more for tools that do not see into it (ThreadSanitizer): pieces come after what
-// the caller did before the loop, and before what it does after it.
+// the caller did before the loop, and before what it does after it; those of a pipeline after what they wait for.
 class Handover {
 public:
     Handover() { begun_.store(true, std::memory_order_release); }
-    ~Handover() { static_cast<void>(ended_.load(std::memory_order_acquire)); }
+    ~Handover() { follow(); }
     Handover(const Handover &) = delete;
     Handover &operator=(const Handover &) = delete;
+    // What follows comes after every piece that has ended.
+    void follow() { static_cast<void>(ended_.load(std::memory_order_acquire)); }
 
     class Piece {
     public:
@@ -98,6 +101,28 @@ public:
 private:
     const ArenaExecutor *const before_;
 };
+
+// piece(worker), as a task of `executor`.
+template <class Piece> void run_task(const ArenaExecutor *executor, FirstFailure &failure, const Piece &piece) {
+    const FpEnvironment environment;
+    const Running running(executor);
+    try {
+        piece(tbb::this_task_arena::current_thread_index());
+    } catch (...) {
+        failure.keep();
+        throw;
+    }
+}
+
+// Isolated: while a nested loop waits, this thread must not take a task of the outer one, whose scratch it holds.
+template <class Tasks> void run_isolated(tbb::task_arena &arena, const FirstFailure &failure, const Tasks &tasks) {
+    try {
+        arena.execute([&] { tbb::this_task_arena::isolate(tasks); });
+    } catch (...) {
+        if (failure.kept()) failure.rethrow();
+        throw;
+    }
+}
 
 } // namespace
 
@@ -141,26 +166,43 @@ void ArenaExecutor::parallel_for(size_t n, size_t grain, Body body) const {
     Handover handover;
     const auto run = [&](const tbb::blocked_range<size_t> &range) {
         const Handover::Piece handed(handover);
-        const FpEnvironment environment;
-        const Running running(this);
-        const int worker = tbb::this_task_arena::current_thread_index();
-        try {
+        run_task(this, failure, [&](int worker) {
             for (size_t piece = range.begin(); piece < range.end(); ++piece) run_piece(piece, n, grain, body, worker);
-        } catch (...) {
-            failure.keep();
-            throw;
-        }
-    };
-    try {
-        // Isolated: while a nested loop waits, this thread must not take a task of the outer one, whose scratch it
-        // holds.
-        arena_->arena.execute([&] {
-            tbb::this_task_arena::isolate([&] { tbb::parallel_for(tbb::blocked_range<size_t>(0, pieces), run); });
         });
-    } catch (...) {
-        if (failure.kept()) failure.rethrow();
-        throw;
+    };
+    run_isolated(arena_->arena, failure, [&] { tbb::parallel_for(tbb::blocked_range<size_t>(0, pieces), run); });
+}
+
+void ArenaExecutor::pipeline(size_t n, size_t slots, size_t stages, Start start, Step step) const {
+    if (arena_ == nullptr || forked()) {
+        Executor::pipeline(n, slots, stages, start, step);
+        return;
     }
+    FirstFailure failure;
+    Handover handover;
+    size_t next = 0;
+    using tbb::filter_mode;
+    auto line = tbb::make_filter<void, size_t>(filter_mode::serial_in_order,
+                                               [&](tbb::flow_control &flow) {
+                                                   if (next == n) flow.stop();
+                                                   return next++;
+                                               }) &
+                tbb::make_filter<size_t, size_t>(filter_mode::parallel, [&](size_t item) {
+                    handover.follow(); // the slot's last item
+                    const Handover::Piece handed(handover);
+                    run_task(this, failure, [&](int worker) { start(item, item % slots, worker); });
+                    return item;
+                });
+    for (size_t stage = 0; stage < stages; ++stage)
+        line = line & tbb::make_filter<size_t, size_t>(filter_mode::serial_in_order, [&, stage](size_t item) {
+                   handover.follow();
+                   const Handover::Piece handed(handover);
+                   run_task(this, failure, [&](int worker) { step(item, item % slots, stage, worker); });
+                   return item;
+               });
+    // Items leave in order: those under way have numbers in a row, and so slots of their own.
+    const auto last = tbb::make_filter<size_t, void>(filter_mode::serial_in_order, [](size_t) {});
+    run_isolated(arena_->arena, failure, [&] { tbb::parallel_pipeline(slots, line & last); });
 }
 
 } // namespace zeta::cpu

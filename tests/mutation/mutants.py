@@ -245,6 +245,11 @@ mutant('scatter-order', 'Threads add their pairs in another order than one threa
 mutant('scatter-share', 'Two threads add to the channels between them.', 'lib/cpu/backward_pairs.cpp',
        ('from = lines * column / columns * kLine,', 'from = (lines * column / columns - (column > 0)) * kLine,'),
        DETERMINISTIC)
+mutant('scatter-together', 'Items are added in whatever order they are ready.', 'lib/cpu/executor.cpp',
+       ('make_filter<size_t, size_t>(filter_mode::serial_in_order,', 'make_filter<size_t, size_t>(filter_mode::parallel,'),
+       'unit: executor*', DETERMINISTIC)
+mutant('slot-shared', 'Two items under way share a slot.', 'lib/cpu/executor.cpp',
+       ('start(item, item % slots, worker);', 'start(item, item / 2 % slots, worker);'), 'unit: executor*', DETERMINISTIC)
 mutant('work-shared', 'Two threads share working memory forward.', 'lib/cpu/attend.cpp',
        ('AttendWork &mine = work[worker];', 'AttendWork &mine = work[0];'), DETERMINISTIC)
 mutant('nested-worker', 'A nested loop of one piece takes the memory of worker 0.', 'lib/cpu/executor.cpp',
@@ -264,7 +269,7 @@ mutant('environment-kept', 'The rounding and flushing of the caller stay in forc
 mutant('environment-left', 'The state of the caller does not come back.', 'lib/fp_environment.hpp',
        ('_mm_setcsr(saved_);', '(void)saved_;'), 'property: environment*')
 mutant('environment-flush', 'Tasks flush denormals.', 'lib/cpu/executor.cpp',
-       ('const Running running(this);', 'const Running running(this);\n        __builtin_ia32_ldmxcsr(0x9fc0);'),
+       ('const Running running(executor);', 'const Running running(executor);\n        __builtin_ia32_ldmxcsr(0x9fc0);'),
        'unit: executor*', DETERMINISTIC)
 
 # ---- memory (promises 6 and 7) -----------------------------------------------------------------------------------

@@ -48,6 +48,34 @@ bool nested_loops(zeta_context *context) {
     return !shared;
 }
 
+// Runs a pipeline; true if all items met start and every stage, in order and one at a time, and had slots of their own.
+bool orderly_pipeline(zeta_context *context, size_t n, size_t slots, size_t stages) {
+    std::vector<std::atomic<size_t>> next(stages), in_slot(slots);
+    std::vector<std::atomic<int>> inside(size_t(context->executor().workers()));
+    for (std::atomic<size_t> &item : in_slot) item = n; // none
+    std::atomic<size_t> started{0};
+    std::atomic<bool> wrong{false};
+    context->executor().pipeline(
+        n, slots, stages,
+        [&](size_t item, size_t slot, int worker) {
+            if (inside[size_t(worker)]++ != 0) wrong = true;
+            if (in_slot[slot].exchange(item) != n) wrong = true;
+            ++started;
+            --inside[size_t(worker)];
+        },
+        [&](size_t item, size_t slot, size_t stage, int worker) {
+            if (inside[size_t(worker)]++ != 0) wrong = true;
+            if (next[stage] != item || (stage > 0 && next[stage - 1] <= item) || in_slot[slot] != item) wrong = true;
+            std::this_thread::yield();
+            if (stage + 1 == stages) in_slot[slot] = n;
+            if (next[stage]++ != item) wrong = true;
+            --inside[size_t(worker)];
+        });
+    for (const std::atomic<size_t> &items : next)
+        if (items != n) return false;
+    return started == n && !wrong;
+}
+
 int stop_at_half(void *user, double fraction) {
     *static_cast<double *>(user) = fraction;
     return fraction >= 0.5;
@@ -77,6 +105,17 @@ TEST_CASE("executor: loops meet every index once, in pieces that begin at multip
     }
 }
 
+TEST_CASE("executor: a pipeline's stages meet every item in order") {
+    for (const int32_t threads : {1, 2, 5}) {
+        CAPTURE(threads);
+        zeta_context *context = make(threads);
+        for (const size_t stages : {1, 2, 3}) CHECK(orderly_pipeline(context, 500, 2 * size_t(threads), stages));
+        CHECK(orderly_pipeline(context, 20, 1, 2));
+        CHECK(orderly_pipeline(context, 0, 4, 1));
+        zeta_context_destroy(&context);
+    }
+}
+
 TEST_CASE("executor: an error on any thread comes out at the caller with its sentence") {
     for (const int32_t threads : {1, 3}) {
         zeta_context *context = make(threads);
@@ -87,7 +126,21 @@ TEST_CASE("executor: an error on any thread comes out at the caller with its sen
         });
         CHECK(status == ZETA_ERROR_SHAPE);
         CHECK(std::string(zeta_last_error()) == "piece 63 is wrong");
+        for (const size_t place : {0, 1, 2}) { // the start, or either stage
+            CAPTURE(place);
+            const auto fail_in = [&](size_t item, size_t at) {
+                if (item == 9 && at == place) zeta::fail(ZETA_ERROR_SHAPE, "item %d is wrong", 9);
+            };
+            const zeta_status of_pipeline = zeta::guarded([&] {
+                context->executor().pipeline(
+                    30, 6, 2, [&](size_t item, size_t, int) { fail_in(item, 0); },
+                    [&](size_t item, size_t, size_t stage, int) { fail_in(item, stage + 1); });
+            });
+            CHECK(of_pipeline == ZETA_ERROR_SHAPE);
+            CHECK(std::string(zeta_last_error()) == "item 9 is wrong");
+        }
         CHECK(nested_loops(context));
+        CHECK(orderly_pipeline(context, 50, 4, 2));
         zeta_context_destroy(&context);
     }
 }
@@ -100,6 +153,9 @@ TEST_CASE("executor: every task rounds to nearest, and the caller's environment 
         const zeta::BusyGuard guard = context->enter();
         context->executor().parallel_for(64, 1,
                                          [&](size_t, size_t, int) { wrong += std::fegetround() != FE_TONEAREST; });
+        context->executor().pipeline(
+            64, 6, 1, [&](size_t, size_t, int) { wrong += std::fegetround() != FE_TONEAREST; },
+            [&](size_t, size_t, size_t, int) { wrong += std::fegetround() != FE_TONEAREST; });
     }
     const int after = std::fegetround();
     std::fesetround(FE_TONEAREST);
@@ -120,7 +176,8 @@ TEST_CASE("context: one call at a time, and a child process goes on alone") {
             bool sound = false;
             zeta::guarded([&] {
                 const zeta::BusyGuard again = context->enter(); // the holder is not in this process
-                sound = context->executor().workers() == 1 && nested_loops(context);
+                sound =
+                    context->executor().workers() == 1 && nested_loops(context) && orderly_pipeline(context, 50, 4, 2);
             });
             zeta_context_destroy(&context);
             _exit(sound ? 0 : 1);
