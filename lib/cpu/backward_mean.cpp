@@ -6,8 +6,9 @@
 namespace zeta::cpu {
 namespace {
 
-constexpr size_t kRows = 256;   // of one call: their shares lie on the stack
-constexpr size_t kColumns = 32; // channels that a thread takes at least
+constexpr size_t kRows = 256;       // of one call: their shares lie on the stack
+constexpr size_t kColumns = 64;     // channels that a thread takes at least: a core fetches lines around those it reads
+constexpr size_t kCached = 1 << 20; // bytes of blocks that a thread takes at a time
 
 using SuffixKernel = void (*)(const void *, size_t, size_t, size_t, const double *, const double *, double *, float *,
                               size_t);
@@ -92,24 +93,30 @@ void BackwardUnit::mean_values(const Call &c, int64_t head, const Channels &chan
             }
         });
     } else {
-        c.each(blocks, 1, [&](size_t begin, size_t end, int) {
-            for (size_t b = begin; b < end; ++b) {
+        const size_t bytes = block * width * float_size(c.t.grad_out.dtype),
+                     share = std::min(std::max<size_t>(1, kCached / bytes), (blocks + threads - 1) / threads);
+        for (size_t to = blocks; to > 0; to -= std::min(to, share * threads)) {
+            const size_t from = to - std::min(to, share * threads);
+            const auto each = [&](auto visit) {
+                c.each(to - from, share, [&](size_t first, size_t last, int worker) {
+                    for (size_t b = from + first; b < from + last; ++b) visit(b, worker);
+                });
+            };
+            each([&](size_t b, int) {
                 std::fill_n(suffix_ + b * width, width, 0.0);
                 add_mean_values(c, head, b * block, std::min(n, (b + 1) * block), channels, nullptr,
                                 suffix_ + b * width, false);
-            }
-        });
-        for (size_t b = blocks; b-- > 0;)
-            for (size_t d = 0; d < width; ++d) suffix_[b * width + d] += suffix_[(b + 1) * width + d];
-        if (c.p.causal)
-            c.each(blocks, 1, [&](size_t begin, size_t end, int worker) {
-                double *running = c.work[worker].running;
-                for (size_t b = begin; b < end; ++b) {
-                    std::fill_n(running, width, 0.0);
-                    add_mean_values(c, head, b * block, std::min(n, (b + 1) * block), channels,
-                                    suffix_ + (b + 1) * width, running, true);
-                }
             });
+            for (size_t b = to; b-- > from;)
+                for (size_t d = 0; d < width; ++d) suffix_[b * width + d] += suffix_[(b + 1) * width + d];
+            if (!c.p.causal) continue;
+            each([&](size_t b, int worker) {
+                double *running = c.work[worker].running;
+                std::fill_n(running, width, 0.0);
+                add_mean_values(c, head, b * block, std::min(n, (b + 1) * block), channels, suffix_ + (b + 1) * width,
+                                running, true);
+            });
+        }
     }
     // Keys that no query stands at get the sum over all queries.
     c.each(c.p.causal ? origin : c.unit.m, 1024, [&](size_t begin, size_t end, int) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Prefix sums of blocks. On one thread, or where threads share the columns, one pass makes both a block's sum and the
-// running sums inside it; else the blocks' sums come first, in parallel, then their prefix, then the running sums. The
-// additions, and so the bits, are the same.
+// running sums inside it; else threads take blocks, some at a time: their sums, then the prefix of these, then, out of
+// each core's cache, the running sums. The additions, and so the bits, are the same.
 #include "mean.hpp"
 
 #include <cstring>
@@ -9,10 +9,11 @@
 namespace zeta::cpu {
 namespace {
 
-constexpr size_t kColumns = 32;   // channels that a thread takes at least: two cache lines of float32
-constexpr size_t kFew = 1 << 16;  // elements that one thread adds up sooner than two begin
-constexpr size_t kVisited = 16;   // mean rows handed out at a time
-constexpr size_t kKept = 4 << 20; // bytes of mean rows that a cache may still hold when they are read
+constexpr size_t kColumns = 64;     // channels that a thread takes at least: a core fetches lines around those it reads
+constexpr size_t kCached = 1 << 20; // bytes of blocks that a thread takes at a time
+constexpr size_t kFew = 1 << 16;    // elements that one thread adds up sooner than two begin
+constexpr size_t kVisited = 16;     // mean rows handed out at a time
+constexpr size_t kKept = 4 << 20;   // bytes of mean rows that a cache may still hold when they are read
 
 using PrefixKernel = void (*)(const simd::MeanPrefix &);
 
@@ -98,19 +99,24 @@ template <class Queries> void MeanRows::sweep(const Executor &executor, bool by_
         return;
     }
     const Columns all{0, channels_};
-    executor.parallel_for(blocks_, 1, [&](size_t first, size_t last, int) {
-        for (size_t b = first; b < last; ++b) {
+    const size_t bytes = block_ * channels_ * float_size(view_.dtype),
+                 share = std::min(std::max<size_t>(1, kCached / bytes), (blocks_ + workers - 1) / workers);
+    for (size_t from = 0; from < blocks_; from += share * workers) {
+        const size_t to = std::min(blocks_, from + share * workers);
+        const auto each = [&](auto visit) {
+            executor.parallel_for(to - from, share, [&](size_t first, size_t last, int worker) {
+                for (size_t b = from + first; b < from + last; ++b) visit(b, worker);
+            });
+        };
+        each([&](size_t b, int) {
             double *sum = before_ + (b + 1) * channels_;
             std::fill_n(sum, channels_, 0.0);
             add(executor, b * block_, std::min(m, (b + 1) * block_), all, sum, sum, {});
-        }
-    });
-    for (size_t b = 1; b <= blocks_; ++b)
-        for (size_t c = 0; c < channels_; ++c) before_[b * channels_ + c] += before_[(b - 1) * channels_ + c];
-    if (!causal_) return;
-    executor.parallel_for(blocks_, 1, [&](size_t first, size_t last, int worker) {
-        for (size_t b = first; b < last; ++b) run_block(b, all, worker);
-    });
+        });
+        for (size_t b = from + 1; b <= to; ++b)
+            for (size_t c = 0; c < channels_; ++c) before_[b * channels_ + c] += before_[(b - 1) * channels_ + c];
+        if (causal_) each([&](size_t b, int worker) { run_block(b, all, worker); });
+    }
 }
 
 void MeanRows::build(const Executor &executor, const View &view, const Unit &unit, bool causal) {

@@ -123,12 +123,12 @@ mutant('mean-blocks32', 'Sums before a block are kept in float32.', 'lib/cpu/mea
        ('before_[(b + 1) * channels_ + c] = before[c] + running[c];',
         'before_[(b + 1) * channels_ + c] = float(before[c] + running[c]);'), 'property: sweep: means*')
 mutant('mean-subtract', 'Sums before a block come from the sum of all by subtraction.', 'lib/cpu/mean.cpp',
-       ('    if (!causal_) return;\n',
-        '    for (size_t b = 0; b < blocks_; ++b)\n'
-        '        for (size_t c = 0; c < channels_; ++c)\n'
-        '            before_[b * channels_ + c] = before_[blocks_ * channels_ + c] -\n'
-        '                                         (before_[blocks_ * channels_ + c] - before_[b * channels_ + c]);\n'
-        '    if (!causal_) return;\n'), 'property: deterministic: means*')
+       ('        if (causal_) each(',
+        '        for (size_t b = from; b <= to; ++b)\n'
+        '            for (size_t c = 0; c < channels_; ++c)\n'
+        '                before_[b * channels_ + c] = before_[to * channels_ + c] -\n'
+        '                                             (before_[to * channels_ + c] - before_[b * channels_ + c]);\n'
+        '        if (causal_) each('), 'property: deterministic: means*')
 mutant('mean-threads', 'Blocks of the sums are as long as there are threads.', 'lib/cpu/mean.cpp',
        ('block_ = mean_block(channels_);', 'block_ = mean_block(channels_) / size_t(executor.workers());'),
        'property: deterministic: means*')
