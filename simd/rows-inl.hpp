@@ -68,8 +68,15 @@ template <class D> HWY_INLINE hn::Vec<D> WidenBf16(D d, hn::Vec<hn::Rebind<uint1
     return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(du, half)));
 }
 
-// Exact for every number; a NaN keeps sign and payload and is made quiet, on every target alike.
-template <class D> HWY_INLINE hn::Vec<D> WidenF16(D d, hn::Vec<hn::Rebind<uint16_t, D>> half) {
+// Exact for every number; a NaN keeps sign and payload and is made quiet, on every target alike. Emulated vectors are
+// loops over lanes: inlined at every load they take clang minutes, under sanitizers a quarter of an hour.
+#if HWY_TARGET == HWY_EMU128
+template <class D> HWY_NOINLINE hn::Vec<D> WidenF16(D d, hn::Vec<hn::Rebind<uint16_t, D>> half);
+#else
+template <class D> HWY_INLINE hn::Vec<D> WidenF16(D d, hn::Vec<hn::Rebind<uint16_t, D>> half);
+#endif
+
+template <class D> hn::Vec<D> WidenF16(D d, hn::Vec<hn::Rebind<uint16_t, D>> half) {
 #if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX2
     const hn::Rebind<hwy::float16_t, D> dh;
     return hn::PromoteTo(d, hn::BitCast(dh, half));

@@ -107,7 +107,7 @@ HWY_INLINE void sum_block(const Values<Row> &values, size_t n, const Output &out
     constexpr size_t kEntries = 8 / kVectors;
     auto s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0, s4 = s0, s5 = s0, s6 = s0, s7 = s0;
     size_t i = 0;
-#if HWY_TARGET != HWY_SCALAR && !HWY_HAVE_SCALABLE
+#if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128 && !HWY_HAVE_SCALABLE
     // Rows are what the load units should be busy with: ids come two at a time, weights four.
     for (; kVectors >= 4 && i + 4 <= n; i += 4) {
         uint64_t ids[2];
