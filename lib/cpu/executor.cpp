@@ -188,15 +188,15 @@ void ArenaExecutor::pipeline(size_t n, size_t slots, size_t stages, Start start,
                                                    return next++;
                                                }) &
                 tbb::make_filter<size_t, size_t>(filter_mode::parallel, [&](size_t item) {
-                    handover.follow(); // the slot's last item
                     const Handover::Piece handed(handover);
+                    handover.follow(); // the slot's last item
                     run_task(this, failure, [&](int worker) { start(item, item % slots, worker); });
                     return item;
                 });
     for (size_t stage = 0; stage < stages; ++stage)
         line = line & tbb::make_filter<size_t, size_t>(filter_mode::serial_in_order, [&, stage](size_t item) {
-                   handover.follow();
                    const Handover::Piece handed(handover);
+                   handover.follow();
                    run_task(this, failure, [&](int worker) { step(item, item % slots, stage, worker); });
                    return item;
                });
