@@ -4,18 +4,10 @@
 #include <cmath>
 #include <limits>
 
+#include "distance.hpp"
+
 namespace zeta::index_model {
 namespace {
-
-float distance(const float *q, const float *k, int dk) {
-    volatile float sum = 0; // no contraction
-    for (int e = 0; e < dk; ++e) {
-        volatile float gap = q[e] - k[e];
-        volatile float square = gap * gap;
-        sum = sum + square;
-    }
-    return sum;
-}
 
 bool same(const std::vector<Found> &wanted, const uint32_t *ids, const float *distances, uint32_t n) {
     if (n != wanted.size()) return false;

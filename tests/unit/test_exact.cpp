@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "cpu/exact.hpp"
+#include "distance.hpp"
 
 using namespace zeta;
 using namespace zeta::cpu;
@@ -112,16 +113,6 @@ Data make(const Case &c, unsigned seed) {
             data.limits.push_back(std::min(c.m, i + c.m - std::min(c.m, c.n))); // of the positions before the query
     }
     return data;
-}
-
-float distance(const float *q, const float *k, int dk) {
-    volatile float sum = 0; // no contraction
-    for (int e = 0; e < dk; ++e) {
-        volatile float gap = q[e] - k[e];
-        volatile float square = gap * gap;
-        sum = sum + square;
-    }
-    return sum;
 }
 
 using Found = std::vector<std::pair<uint32_t, float>>; // by position
