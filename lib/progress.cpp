@@ -4,9 +4,19 @@
 
 #include <algorithm>
 
+#include <tbb/task_arena.h>
+
 #include "status.hpp"
 
 namespace zeta {
+
+// A task that calls back takes no other of this call while it waits for one of the callback's own: that might come back
+// here, where the lock is held.
+int ProgressMeter::call(double fraction) const {
+    if (tbb::this_task_arena::current_thread_index() == tbb::task_arena::not_initialized)
+        return callback_(user_, fraction);
+    return tbb::this_task_arena::isolate([&] { return callback_(user_, fraction); });
+}
 
 void ProgressMeter::tell(uint64_t work) {
     const uint64_t done = std::min(done_.fetch_add(work) + work, total_);
@@ -21,7 +31,7 @@ void ProgressMeter::tell(uint64_t work) {
         const auto step = uint64_t(fraction * 256);
         if (cancelled_ || step > told_) {
             told_ = step;
-            if (!cancelled_ && callback_(user_, fraction) != 0) cancelled_ = true;
+            if (!cancelled_ && call(fraction) != 0) cancelled_ = true;
         }
     }
     if (cancelled_) fail(ZETA_ERROR_CANCELLED, "the progress callback asked to stop");

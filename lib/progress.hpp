@@ -26,6 +26,7 @@ public:
 
 private:
     void tell(uint64_t work);
+    int call(double fraction) const;
 
     const zeta_progress callback_;
     void *const user_;

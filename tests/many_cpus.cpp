@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Linked into a test program, this makes its process see at least five CPUs, so that oneTBB, which runs no more threads
+// Linked into a test program, this makes its process see at least seven CPUs, so that oneTBB, which runs no more threads
 // than there are CPUs, makes the workers that a test asks for on any machine. Only the answers to "how many" change:
 // nothing is pinned. Where the C library is another, tests run with the threads they get.
 #include <unistd.h> // tells which C library this is
@@ -19,7 +19,7 @@
 #endif
 
 namespace {
-constexpr int kLeast = 5;
+constexpr int kLeast = 7;
 }
 
 extern "C" {

@@ -76,18 +76,16 @@ void ForwardUnit::tile(const HeadRun &run, size_t at, bool more, int worker, Att
     if (early) std::swap(work.select.lists, work.current);
     if (!early || more) selection_.select(kernels, early ? at + 1 : at, nullptr, nullptr, work.select);
     Lists &lists = early ? work.current : work.select.lists;
-    Selection::Ahead ahead; // of the next tile, or of the one after it if the next was selected already
-    if (more) ahead = selection_.ahead(early ? at + 2 : at + 1);
+    Selection::Ahead ahead;
+    if (more && !early) ahead = selection_.ahead(at + 1);
     if (run.t.neighbours.present())
         for (uint32_t i = 0; i < lists.queries; ++i) emit_neighbours(run, lists, i);
     weigh_tile(run.keys, lists, work.weighed, work.weigh);
     for (uint32_t i = 0; i < lists.queries; ++i) {
-        if (!early) {
+        if (!early)
             fetch_part(run, ahead, i);
-        } else if (more) {
-            if (i < ahead.query_count) fetch_point(run, ahead.queries[i]);
+        else if (more)
             fetch_list(run, work.select.lists, i);
-        }
         if (run.save_a != nullptr) {
             run.save_a[lists.query[i]] = lists.hint_a[i];
             run.save_b[lists.query[i]] = lists.hint_b[i];
@@ -110,16 +108,11 @@ void ForwardUnit::fetch_list(const HeadRun &run, const Lists &lists, uint32_t sl
     fetch_values(run, lists.ids_of(slot), lists.count[slot]);
 }
 
-void ForwardUnit::fetch_point(const HeadRun &run, uint32_t query) const {
-    const size_t dk = size_t(run.keys.problem->dk);
-    fetch(run.keys.q + query * dk, dk * sizeof(float));
-}
-
 void ForwardUnit::fetch_query(const HeadRun &run, uint32_t query) const {
     const Problem &p = *run.keys.problem;
     const Unit &u = *run.keys.unit;
     const size_t dk = size_t(p.dk), point = dk * sizeof(float);
-    fetch_point(run, query);
+    fetch(run.keys.q + query * dk, point);
     if (run.keys.near != nullptr) {
         fetch(run.keys.near + 2 * size_t(query), 2 * sizeof(float));
         if (mean_.made_late(p, run.t)) fetch_row(run.t.v, u.batch, u.key_head, u.k_start + position_of(u, query));

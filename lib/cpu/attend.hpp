@@ -57,7 +57,6 @@ private:
               const Unit &unit, int64_t head, const Saved &saved, AttendWork *work);
     void tile(const HeadRun &run, size_t at, bool more, int worker, AttendWork &work) const;
     void fetch_list(const HeadRun &run, const Lists &lists, uint32_t slot) const;
-    void fetch_point(const HeadRun &run, uint32_t query) const;
     void fetch_query(const HeadRun &run, uint32_t query) const;
     void fetch_values(const HeadRun &run, const uint32_t *ids, uint32_t n) const;
     void fetch_part(const HeadRun &run, const Selection::Ahead &ahead, uint32_t part) const;

@@ -51,10 +51,11 @@ void BackwardUnit::take(Scratch &scratch, const Executor &executor, const Proble
     if (t.grad_v.present() && t.grad_v.dtype != ZETA_F32)
         slice_ = scratch.take<float>(m * std::min(dv, kSliceChannels));
     if (threads == 1) return;
-    const size_t list = list_size(p) + 1, tiles = n / kTile + 1; // of the list, and the mean
+    const size_t list = list_size(p) + 1; // and the mean
+    const size_t tiles = n / kTile + Levels::kMaxLevels + 1;
     item_tiles_ =
         std::clamp<size_t>(tiles / (8 * size_t(threads)), 1, std::max<size_t>(1, kItemPairs / (kTile * list)));
-    items_ = 2 * size_t(threads);
+    items_ = std::min(2 * size_t(threads), (tiles + item_tiles_ - 1) / item_tiles_);
     const size_t slots = items_ * item_tiles_ * kTile;
     pairs_ = scratch.take<Pairs>(slots);
     uint32_t *ids = scratch.take<uint32_t>(slots * list);
@@ -170,7 +171,7 @@ void BackwardUnit::gather_tile(const Call &c, const HeadKeys &keys, int64_t head
     if (early) std::swap(work.select.lists, work.current);
     if (!early || more) select(c, head, early ? tile + 1 : tile, work);
     if (!early) std::swap(work.select.lists, work.current);
-    if (!early) fetch_ahead(c, keys, head, selection_.ahead(tile + 1));
+    if (!early && more) fetch_ahead(c, keys, head, selection_.ahead(tile + 1));
     weigh_tile(keys, work.current, work.weighed, work.weigh);
     double gamma = 0;
     for (uint32_t s = 0; s < kTile; ++s) {
@@ -238,11 +239,11 @@ void BackwardUnit::share_tiles(const Call &c, const HeadKeys &keys, int64_t head
     c.executor.pipeline((tiles + item_tiles_ - 1) / item_tiles_, items_, shards,
                         [&](size_t item, size_t slot, int worker) {
                             gather_item(c, keys, head, channels, begin(item), count(item), pairs(slot), c.work[worker]);
-                            if (channels.first) c.progress.advance(count(item) * kTile);
                         },
                         [&](size_t item, size_t slot, size_t shard, int worker) {
                             scatter_item(c, keys, head, channels, begin(item), count(item), pairs(slot),
                                          {uint32_t(shard), uint32_t(shards)}, c.work[worker]);
+                            if (channels.first && shard + 1 == shards) c.progress.advance(count(item) * kTile);
                         });
 }
 

@@ -22,7 +22,7 @@ struct alignas(Scratch::kAlignment) BackwardWork {
     float *products = nullptr;                // [list + pad] of one query, or of a slice
     float *coefficients = nullptr;            // [kTile, stride] of the lists of a tile; the first also of a slice
     size_t stride = 0;
-    uint32_t *own_ids = nullptr; // [list + pad] the pairs of this thread's keys
+    uint32_t *own_ids = nullptr; // [list + pad] the pairs of a shard's keys
     float *own_values = nullptr; // their weights or coefficients
     double *running = nullptr;   // [dv]
 

@@ -8,7 +8,7 @@ namespace {
 
 constexpr size_t kRows = 256;       // of one call: their shares lie on the stack
 constexpr size_t kColumns = 64;     // channels that a thread takes at least: a core fetches lines around those it reads
-constexpr size_t kCached = 1 << 20; // bytes of blocks that a thread takes at a time
+constexpr size_t kCached = 1 << 20; // bytes of blocks that a thread takes at a time, if that is one or more
 
 using SuffixKernel = void (*)(const void *, size_t, size_t, size_t, const double *, const double *, double *, float *,
                               size_t);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Prefix sums of blocks. On one thread, or where threads share the columns, one pass makes both a block's sum and the
-// running sums inside it; else threads take blocks, some at a time: their sums, then the prefix of these, then, out of
-// each core's cache, the running sums. The additions, and so the bits, are the same.
+// running sums inside it; else threads take blocks, some at a time: their sums, then the prefix of these, then, while
+// caches may still hold the rows, the running sums. The additions, and so the bits, are the same.
 #include "mean.hpp"
 
 #include <cstring>
@@ -10,7 +10,7 @@ namespace zeta::cpu {
 namespace {
 
 constexpr size_t kColumns = 64;     // channels that a thread takes at least: a core fetches lines around those it reads
-constexpr size_t kCached = 1 << 20; // bytes of blocks that a thread takes at a time
+constexpr size_t kCached = 1 << 20; // bytes of blocks that a thread takes at a time, if that is one or more
 constexpr size_t kFew = 1 << 16;    // elements that one thread adds up sooner than two begin
 constexpr size_t kVisited = 16;     // mean rows handed out at a time
 constexpr size_t kKept = 4 << 20;   // bytes of mean rows that a cache may still hold when they are read

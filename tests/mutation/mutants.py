@@ -259,8 +259,11 @@ mutant('fork', 'A forked child waits for threads it does not have.', 'lib/cpu/ex
 mutant('sentence-thread', 'The sentence of an error on another thread is lost.', 'lib/cpu/executor.cpp',
        ('std::strncpy(sentence_, zeta_last_error(), sizeof sentence_ - 1);', ''), 'unit: executor*')
 mutant('cancel', 'A request to stop is ignored.', 'lib/progress.cpp',
-       ('callback_(user_, fraction) != 0) cancelled_ = true;', 'callback_(user_, fraction) > 99) cancelled_ = true;'),
+       ('call(fraction) != 0) cancelled_ = true;', 'call(fraction) > 99) cancelled_ = true;'),
        'property: cancelled*')
+
+mutant('shard-idle', 'A shard without channels adds again.', 'lib/cpu/backward_pairs.cpp',
+       ('if (group < groups && share.end > share.begin) {', 'if (share.end > share.begin) {'), DETERMINISTIC)
 
 # ---- floating-point environment (section 1) ----------------------------------------------------------------------
 

@@ -58,12 +58,14 @@ TEST_CASE("deterministic: threads and layout, small cases") {
     }
 }
 
-TEST_CASE("deterministic: one long head on 1, 2 and 5 threads; all instruction sets select the same") {
+TEST_CASE("deterministic: one long head on 1, 2, 5 and 7 threads; all instruction sets select the same") {
     const Context one = make_context(nullptr, 1);
     const Context two = make_context(nullptr, 2);
     const Context five = make_context(nullptr, 5);
+    const Context seven = make_context(nullptr, 7);
     for (int variant = 0; variant < 6; ++variant) {
-        const int64_t channels = variant % 2 == 0 ? 16 : 40; // of one cache line, and of more than threads share
+        // One, two and three cache lines: seven threads have three shards of backward's additions.
+        const int64_t channels = 16 + variant % 3 * 12;
         Case problem = plain_case(1, 1, 20000, 3, channels, settings().seed + static_cast<uint64_t>(variant));
         problem.options.score = static_cast<oracle::Score>(variant % 5);
         problem.options.exact = variant == 1 || variant == 5;
@@ -78,6 +80,7 @@ TEST_CASE("deterministic: one long head on 1, 2 and 5 threads; all instruction s
         const Result expected = run(one.get(), problem);
         check_same(expected, run(two.get(), problem, {Place::scattered, 4, true, true, true}));
         check_same(expected, run(five.get(), problem, {Place::scattered, 5, true, true, false}));
+        check_same(expected, run(seven.get(), problem));
         for (const std::string &isa : instruction_sets()) {
             const Context other = make_context(isa.c_str(), 2);
             CHECK(run(other.get(), problem, {Place::plain, 1, false, true, false}).neighbours == expected.neighbours);

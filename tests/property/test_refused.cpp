@@ -156,3 +156,50 @@ TEST_CASE("cancelled: the callback stops a call, and the context serves the next
     CHECK(last > 0);
     CHECK(same_bits(out.floats(), run(context.get(), problem).out));
 }
+
+TEST_CASE("cancelled: backward stops as well, and then serves") {
+    const Context context = make_context(nullptr, 3);
+    for (const int64_t heads : {1, 4}) { // all threads at one head, or one at each
+        CAPTURE(heads);
+        const Case problem = plain_case(1, heads, 5000, 3, 8, 1);
+        const Result expected = run(context.get(), problem);
+        Random random(1);
+        const Buffer q(ZETA_F32, q_shape(problem.shape), Place::plain, random, &problem.q);
+        const Buffer k(ZETA_F32, k_shape(problem.shape), Place::plain, random, &problem.k);
+        const Buffer v(ZETA_F32, v_shape(problem.shape), Place::plain, random, &problem.v);
+        const Buffer grad_out(ZETA_F32, out_shape(problem.shape), Place::plain, random, &problem.grad_out);
+        const Buffer out(ZETA_F32, out_shape(problem.shape), Place::plain, random);
+        const Buffer grad_k(ZETA_F32, k_shape(problem.shape), Place::plain, random);
+        zeta_attention_params params;
+        zeta_attention_params_init(&params);
+        zeta_forward_args forward;
+        zeta_forward_args_init(&forward);
+        forward.q = q.view(), forward.k = k.view(), forward.v = v.view(), forward.out = out.view();
+        REQUIRE(zeta_saved_size(context.get(), &params, &forward, &forward.saved_size) == ZETA_OK);
+        std::vector<uint64_t> saved(forward.saved_size / 8 + 1);
+        forward.saved = saved.data();
+        REQUIRE(zeta_forward(context.get(), &params, &forward) == ZETA_OK);
+        zeta_backward_args args;
+        zeta_backward_args_init(&args);
+        args.q = q.view(), args.k = k.view(), args.v = v.view();
+        args.grad_out = grad_out.view(), args.grad_k = grad_k.view();
+        args.saved = saved.data(), args.saved_size = forward.saved_size;
+        double last = 0;
+        params.progress_user = &last;
+        params.progress = [](void *user, double fraction) {
+            *static_cast<double *>(user) = fraction;
+            return fraction >= 0.3 ? 1 : 0;
+        };
+        CHECK(zeta_backward(context.get(), &params, &args) == ZETA_ERROR_CANCELLED);
+        CHECK(grad_k.gaps_intact());
+        CHECK(last >= 0.3);
+        CHECK(last < 0.9);
+        params.progress = [](void *user, double fraction) {
+            *static_cast<double *>(user) = fraction;
+            return 0;
+        };
+        CHECK(zeta_backward(context.get(), &params, &args) == ZETA_OK);
+        CHECK(last == 1.0);
+        CHECK(same_bits(grad_k.floats(), expected.grad_k));
+    }
+}
