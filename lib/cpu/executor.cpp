@@ -44,7 +44,10 @@ public:
         set_last_error("%s", sentence_);
         std::rethrow_exception(exception_);
     }
-    bool kept() const { return exception_ != nullptr; }
+    bool kept() {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        return exception_ != nullptr;
+    }
 
 private:
     std::mutex mutex_;
@@ -115,7 +118,7 @@ template <class Piece> void run_task(const ArenaExecutor *executor, FirstFailure
 }
 
 // Isolated: while a nested loop waits, this thread must not take a task of the outer one, whose scratch it holds.
-template <class Tasks> void run_isolated(tbb::task_arena &arena, const FirstFailure &failure, const Tasks &tasks) {
+template <class Tasks> void run_isolated(tbb::task_arena &arena, FirstFailure &failure, const Tasks &tasks) {
     try {
         arena.execute([&] { tbb::this_task_arena::isolate(tasks); });
     } catch (...) {
