@@ -190,6 +190,12 @@ void check_mixed(const Kernels &kernels, Random &random, RowType type, size_t n,
     CHECK(mixed.intact());
     CHECK(running.intact());
     CHECK(apart.intact());
+    if (!lines) return;
+    const Array<double> again(sums, place);
+    const Array<float> streamed(filled, place);
+    prefix({v.at(0, 0), v.stride(), n, channels, before, again, 1, streamed, mean_stride, nullptr, nullptr, true});
+    CHECK(same_floats(streamed.values(), means.values()));
+    CHECK(streamed.intact());
 }
 
 void check_suffix(const Kernels &kernels, Random &random, RowType type, size_t n, size_t channels, Place place) {
