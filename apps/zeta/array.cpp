@@ -2,6 +2,7 @@
 // Owned tensors and the 16-bit conversions. All bit work is on integers, so the floating-point environment has no say.
 #include "array.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 #include <utility>
@@ -35,9 +36,11 @@ uint32_t shift_nearest_even(uint32_t x, int shift) {
 } // namespace
 
 std::string shape_text(const Shape &shape) {
+    constexpr size_t kMost = 8; // a file may claim any number
     std::string text = "[";
-    for (size_t axis = 0; axis < shape.size(); ++axis) text += (axis ? ", " : "") + std::to_string(shape[axis]);
-    return text + "]";
+    for (size_t axis = 0; axis < std::min(shape.size(), kMost); ++axis)
+        text += (axis ? ", " : "") + std::to_string(shape[axis]);
+    return text + (shape.size() > kMost ? ", ... " + std::to_string(shape.size()) + " extents]" : "]");
 }
 
 const char *dtype_name(int32_t dtype) {

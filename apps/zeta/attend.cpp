@@ -145,8 +145,7 @@ void print_report(const Job &job, const Context &context, const Inputs &inputs, 
     report["v"] = inputs.v.shape();
     report["forward_ms"] = timing.forward_ms;
     if (!job.grad_out.empty()) report["backward_ms"] = timing.backward_ms;
-    std::cout << report.dump() << std::endl;
-    if (!std::cout) throw CommandError(kExitOutput, "the standard output cannot be written");
+    std::cout << report.dump() << "\n";
 }
 
 void run_attend(const Job &job) {
@@ -156,6 +155,7 @@ void run_attend(const Job &job) {
     const Context context(job.options.threads, job.options.isa);
     const int32_t dtype = job.options.element();
     const Inputs inputs = load_inputs(job.inputs, dtype, job.options.causal(), true);
+    job.options.check_heads(inputs.q.extent(-3));
     const bool backward = !job.grad_out.empty();
     const Array grad_out = backward ? load_grad_out(job.grad_out, inputs, dtype) : Array();
 
@@ -175,8 +175,9 @@ void run_attend(const Job &job) {
     }
     write_codes(context, params.grid, inputs.q, "--save-codes-q", outputs);
     write_codes(context, params.grid, inputs.k, "--save-codes-k", outputs);
-    if (ProgressBar::interrupted()) throw CommandError(kExitInternal, "attend: interrupted");
+    ProgressBar::check_interrupted("attend");
     if (job.json) print_report(job, context, inputs, timing);
+    flush_report();
     outputs.commit();
 }
 
@@ -197,7 +198,7 @@ void add_attend(CLI::App &app, int &exit_code) {
     CLI::App *command = app.add_subcommand("attend", "attention of q, k and v in files, forward and backward");
     add_input_options(*command, job->inputs, true);
     const auto output = [&](const char *name, std::string &path, const char *help) {
-        command->add_option(name, path, help)->option_text("FILE");
+        command->add_option(name, path, help)->check(named_file())->option_text("FILE");
     };
     output("--out", job->out, "output .npy, [..., H, N, dv]");
     output("--save-neighbours", job->neighbours, "selected positions, int32 [..., H, N, K]");

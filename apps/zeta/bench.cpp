@@ -78,6 +78,7 @@ void run_bench_attend(Job &job) {
                                            ": causal attention needs a key for each query");
     job.plan.backward = job.pass == "backward";
     const zeta_attention_params params = job.options.params();
+    job.options.check_heads(job.shape.heads);
     const Context context(job.options.threads, job.options.isa);
     BenchInputs inputs = make_bench_inputs(job.input, job.shape, job.plan.backward);
     for (Array *array : {&inputs.q, &inputs.k, &inputs.v, &inputs.grad_out})

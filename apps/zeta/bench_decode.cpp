@@ -131,6 +131,7 @@ void run_bench_decode(Job &job) {
     job.plan.dtype = job.options.element();
     job.plan.value_type = value_type_of(job.value_type);
     const zeta_attention_params params = job.options.params();
+    job.options.check_heads(job.shape.heads);
     const Context context(job.options.threads, job.options.isa);
     const DecodeResult result = run_decode(context, params, job.input, job.shape, job.plan);
     job.json ? print_json(job, context, result) : print_table(job, context, result);

@@ -130,8 +130,8 @@ void Decode::prefill(DecodeResult &result, ProgressBar &bar) {
         cache_ = create();
         forward_times.push_back(timed_ms(run_forward));
         prefill_times.push_back(timed_ms(run_prefill));
-        if (ProgressBar::callback(&bar, (round + 1.0) / plan_.rounds))
-            throw CommandError(kExitInternal, "bench: interrupted");
+        bar.update((round + 1.0) / plan_.rounds);
+        ProgressBar::check_interrupted("bench");
     }
     result.forward_ms = median_of(forward_times);
     result.prefill_ms = median_of(prefill_times);
@@ -176,9 +176,9 @@ StepTimes Decode::run(ProgressBar &bar) {
         const auto end = Clock::now();
         times.push_back(microseconds(begin, end));
         check(status, "bench, step");
-        const double fraction = static_cast<double>(step + 1) / static_cast<double>(plan_.steps);
-        if (step % 64 == 0 && ProgressBar::callback(&bar, fraction))
-            throw CommandError(kExitInternal, "bench: interrupted");
+        if (step % 64 != 0) continue;
+        bar.update(static_cast<double>(step + 1) / static_cast<double>(plan_.steps));
+        ProgressBar::check_interrupted("bench");
     }
     StepTimes result;
     for (double time : times) result.mean += time / static_cast<double>(plan_.steps);

@@ -131,8 +131,8 @@ BenchResult run_bench(const Context &context, const zeta_attention_params &param
         times.push_back(timed_ms(call));
         stages.push_back(stages_of(context.get()));
         copy_times.push_back(timed_ms([&] { copy.run(); }));
-        if (ProgressBar::callback(&bar, (run + 1.0) / plan.repeat))
-            throw CommandError(kExitInternal, "bench: interrupted");
+        bar.update((run + 1.0) / plan.repeat);
+        ProgressBar::check_interrupted("bench");
     }
     BenchResult result;
     result.median_ms = median_of(times);

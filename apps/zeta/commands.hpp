@@ -35,6 +35,10 @@ void add_info(CLI::App &app, int &exit_code);
 void add_bench(CLI::App &app, int &exit_code);
 void add_predict(CLI::App &app, int &exit_code);
 
+// Flushes the standard output. Throws CommandError if what was printed cannot be written: files are committed after
+// this.
+void flush_report();
+
 // The whole program; returns its exit code. It keeps nothing from one call to the next but the format of std::cout.
 int run_program(int argc, char **argv);
 

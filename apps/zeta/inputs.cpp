@@ -8,6 +8,7 @@
 
 #include "commands.hpp"
 #include "npy.hpp"
+#include "options.hpp"
 #include "safetensors.hpp"
 
 namespace zeta::app {
@@ -97,14 +98,17 @@ Inputs read_named(const InputPaths &paths, bool values, std::string names[3]) {
 
 void add_input_options(CLI::App &app, InputPaths &paths, bool values) {
     auto *in = app.add_option("--in", paths.in, "one .safetensors file with tensors q, k and v (F32, BF16 or F16)");
-    in->option_text("FILE");
+    in->check(named_file())->option_text("FILE");
     app.add_option("--q", paths.q, "queries .npy, [N, dk], [H, N, dk] or [B, H, N, dk]")
+        ->check(named_file())
         ->option_text("FILE")
         ->excludes(in);
     app.add_option("--k", paths.k, "keys .npy, [M, dk], [G, M, dk] or [B, G, M, dk]")
+        ->check(named_file())
         ->option_text("FILE")
         ->excludes(in);
     app.add_option("--v", paths.v, values ? "values .npy, [..., G, M, dv]" : "values .npy: checked, not used")
+        ->check(named_file())
         ->option_text("FILE")
         ->excludes(in);
 }

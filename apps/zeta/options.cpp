@@ -120,7 +120,18 @@ void check_grid(const AttentionOptions &options) {
         usage("--range: " + std::to_string(options.range.size()) + " numbers given, 2 needed (LO,HI)");
 }
 
+void check_lengths(const char *option, const std::vector<int64_t> &lengths, int64_t most) {
+    for (const int64_t length : lengths)
+        if (length < 0 || length > most)
+            throw CommandError(kExitUsage, std::string(option) + ": a length of " + std::to_string(length) +
+                                               " is not in 0.." + std::to_string(most));
+}
+
 } // namespace
+
+CLI::Validator named_file() {
+    return CLI::Validator([](std::string &name) { return name.empty() ? "the name of a file is missing" : ""; }, "");
+}
 
 CLI::Option *add_list(CLI::App &app, const std::string &name, std::vector<float> &list, const std::string &help) {
     return add_list_of(app, name, list, help);
@@ -153,6 +164,8 @@ zeta_attention_params AttentionOptions::params() const {
     if (!seqlens_k.empty() && seqlens_k.size() != seqlens.size())
         throw CommandError(kExitUsage, "--seqlens-k: " + std::to_string(seqlens_k.size()) +
                                            " lengths given, but --seqlens has " + std::to_string(seqlens.size()));
+    check_lengths("--seqlens", seqlens, seqlens_k.empty() ? ZETA_MAX_KEYS : INT64_MAX);
+    check_lengths("--seqlens-k", seqlens_k, ZETA_MAX_KEYS);
     zeta_attention_params params;
     zeta_attention_params_init(&params);
     params.neighbours = neighbours;
@@ -176,6 +189,13 @@ zeta_attention_params AttentionOptions::params() const {
     params.q_lengths = seqlens.empty() ? nullptr : seqlens.data();
     params.k_lengths = seqlens_k.empty() ? nullptr : seqlens_k.data();
     return params;
+}
+
+void AttentionOptions::check_heads(int64_t heads) const {
+    const auto given = static_cast<int64_t>(gamma.size());
+    if (given > 1 && given != heads)
+        throw CommandError(kExitUsage, "--gamma: " + std::to_string(given) + " numbers given, but q has " +
+                                           std::to_string(heads) + " heads");
 }
 
 } // namespace zeta::app

@@ -11,6 +11,7 @@
 namespace CLI {
 class App;
 class Option;
+class Validator;
 } // namespace CLI
 
 namespace zeta::app {
@@ -42,10 +43,16 @@ struct AttentionOptions {
 
     // Points into this object, which must outlive it. Throws CommandError for what this build cannot do.
     zeta_attention_params params() const;
+
+    // --gamma has one number, or one for each query head. Throws CommandError.
+    void check_heads(int64_t heads) const;
 };
 
 // `packed`: with --seqlens and --seqlens-k.
 void add_attention_options(CLI::App &app, AttentionOptions &options, bool packed);
+
+// Refuses an empty name, which would count as none.
+CLI::Validator named_file();
 
 // A comma-separated list of numbers, as one argument.
 CLI::Option *add_list(CLI::App &app, const std::string &name, std::vector<float> &list, const std::string &help);

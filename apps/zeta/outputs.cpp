@@ -95,7 +95,11 @@ void Outputs::announce(const std::string &option, const std::string &path) {
     if (folder.empty()) fail(option, path, std::string("cannot be written: ") + std::strerror(errno));
     if (::access(folder.c_str(), W_OK | X_OK) != 0)
         fail(option, path, std::string("cannot be written: ") + std::strerror(errno));
-    file.target = folder + "/" + file.target.substr(file.target.rfind('/') + 1);
+    const std::string name = file.target.substr(file.target.rfind('/') + 1);
+    const long longest = ::pathconf(folder.c_str(), _PC_NAME_MAX);
+    if (longest > 0 && name.size() > static_cast<size_t>(longest))
+        fail(option, path, "cannot be written: " + std::string(std::strerror(ENAMETOOLONG)));
+    file.target = folder + "/" + name;
     for (const File &other : files_)
         if (other.target == file.target)
             throw CommandError(kExitUsage, other.option + " and " + option + " both name " + path);

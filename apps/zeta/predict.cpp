@@ -18,6 +18,7 @@
 #include "predict_report.hpp"
 #include "predict_run.hpp"
 #include "predict_stream.hpp"
+#include "progress.hpp"
 #include "session.hpp"
 
 namespace zeta::app {
@@ -57,20 +58,21 @@ void check_job(const Job &job) {
             throw CommandError(kExitUsage, "--gamma " + std::to_string(gamma) + " is not in 2^-30..2^30");
 }
 
-void run_passes(const Job &job, const Context &context, const Corpus &corpus, PredictReport &report, Outputs &outputs) {
+void run_passes(const Job &job, const Context &context, const Corpus &corpus, PredictReport &report, Outputs &outputs,
+                ProgressBar &bar) {
     Array distributions;
     if (outputs.wants("--save-distributions")) distributions = Array(ZETA_F32, {report.bytes, 256});
     for (const std::string &select : job.select) {
         const bool save = report.passes.empty() && distributions.size() > 0;
         report.passes.push_back(run_pass(context, job.model, corpus,
-                                         {select, report.bytes, report.prefix, save ? &distributions : nullptr}));
+                                         {select, report.bytes, report.prefix, save ? &distributions : nullptr}, bar));
         if (select == "exact")
             report.passes.back().recall = 1;
         else
-            measure_recall(context, job.model, corpus, report.passes.back());
+            measure_recall(context, job.model, corpus, report.passes.back(), bar);
     }
     if (report.prefix > 0)
-        report.dense = run_pass(context, job.model, corpus, {"dense", report.prefix, report.prefix, nullptr});
+        report.dense = run_pass(context, job.model, corpus, {"dense", report.prefix, report.prefix, nullptr}, bar);
     outputs.write("--save-distributions", distributions);
 }
 
@@ -92,16 +94,19 @@ void run_predict(Job &job) {
     report.isa = context.isa();
     report.threads = context.threads();
     report.prefix = std::min(job.dense, report.bytes);
-    run_passes(job, context, corpus, report, outputs);
+    ProgressBar bar("predict"); // holds signals off until everything is written
+    run_passes(job, context, corpus, report, outputs, bar);
     report.compressors = run_compressors(corpus.text);
     if (!job.picture.empty()) {
         const std::string picture = draw_picture(context, job.model, corpus, picture_position(corpus.text));
         outputs.write("--picture", {{picture.data(), picture.size()}});
     }
-    outputs.commit();
     report.picture = job.picture;
     report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    ProgressBar::check_interrupted("predict");
     job.json ? print_json(report) : print_table(report);
+    flush_report();
+    outputs.commit();
 }
 
 // Whether a cache predicts. Throws CommandError for what does not go together.
@@ -109,8 +114,6 @@ bool check_online(const CLI::App &command, const Job &job) {
     const auto given = [&](const char *name) { return command.get_option(name)->count() > 0; };
     const auto usage = [](const std::string &sentence) { throw CommandError(kExitUsage, sentence); };
     const bool save = given("--save-cache"), load = given("--load-cache"), online = job.stream || save || load;
-    if (save && job.save_cache.empty()) usage("--save-cache: the name of a file is missing");
-    if (load && job.load_cache.empty()) usage("--load-cache: the name of a file is missing");
     for (const char *name : {"--keep", "--renew"})
         if (!online && given(name)) usage(std::string(name) + " belongs to --stream, --save-cache or --load-cache");
     for (const char *name : {"--picture", "--save-distributions", "--dense"})
@@ -142,7 +145,9 @@ void run_predict_online(const CLI::App &command, const Job &job) {
 }
 
 void add_text_options(CLI::App &command, Job &job) {
-    command.add_option("--text", job.text, "predict this file [the novel that comes with zeta]")->option_text("FILE");
+    command.add_option("--text", job.text, "predict this file [the novel that comes with zeta]")
+        ->check(named_file())
+        ->option_text("FILE");
     command.add_option("--limit", job.limit, "only its first bytes; 0 for all [0]")
         ->check(CLI::Range(int64_t{0}, int64_t{ZETA_MAX_KEYS}))
         ->option_text("BYTES");
@@ -154,8 +159,10 @@ void add_text_options(CLI::App &command, Job &job) {
 void add_cache_options(CLI::App &command, Job &job) {
     command.add_flag("--stream", job.stream, "predict the standard input as it comes, to its end or Ctrl-C");
     command.add_option("--save-cache", job.save_cache, "write what is needed to go on after the last byte")
+        ->check(named_file())
         ->option_text("FILE");
     command.add_option("--load-cache", job.load_cache, "go on where --save-cache left off, with the same options")
+        ->check(named_file())
         ->option_text("FILE");
     command
         .add_option("--keep", job.keep, "search the last P positions alone, to a sixteenth; 0: all [65536; files: 0]")
@@ -187,11 +194,12 @@ void add_model_options(CLI::App &command, Job &job) {
 
 void add_other_options(CLI::App &command, Job &job) {
     auto *picture = command.add_option("--picture", job.picture, "where the picture goes [zeta-predict.svg]");
-    picture->option_text("FILE");
+    picture->check(named_file())->option_text("FILE");
     command.add_flag("--no-picture", job.no_picture, "draw none")->excludes(picture);
     command
         .add_option("--save-distributions", job.save_distributions,
                     "float32 [N, 256]: row t the distribution of byte t under the first selection; 1 KiB a byte")
+        ->check(named_file())
         ->option_text("F.npy");
     command.add_option("--threads", job.threads, "threads, 0 for all [0]")
         ->check(CLI::Range(0, 1024))

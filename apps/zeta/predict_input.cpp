@@ -34,25 +34,20 @@ void on_interrupt(int) {
 
 } // namespace
 
-LiveInput::LiveInput() {
+LiveInput::WakePipe::WakePipe() {
     if (::pipe(wake) != 0) throw CommandError(kExitInternal, std::string("predict: no pipe: ") + std::strerror(errno));
     for (int end : wake) ::fcntl(end, F_SETFD, FD_CLOEXEC);
     ::fcntl(wake[1], F_SETFL, O_NONBLOCK);
-    struct sigaction action = {};
-    action.sa_handler = on_interrupt;
-    action.sa_flags = static_cast<int>(SA_RESETHAND);
-    ::sigaction(SIGINT, &action, &interrupt_);
-    ::sigaction(SIGTERM, &action, &terminate_);
 }
 
-LiveInput::~LiveInput() {
-    ::sigaction(SIGINT, &interrupt_, nullptr);
-    ::sigaction(SIGTERM, &terminate_, nullptr);
+LiveInput::WakePipe::~WakePipe() {
     for (int &end : wake) {
         ::close(end);
         end = -1;
     }
 }
+
+LiveInput::LiveInput() : signals_(on_interrupt, 0) {}
 
 size_t LiveInput::read(uint8_t *to, size_t room) {
     for (;;) {

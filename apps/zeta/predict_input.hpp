@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// The standard input as it comes, and a clean end: the first interrupt (Ctrl-C, SIGTERM) ends the input, also while
-// nothing comes; a second one ends the program as ever.
+// The standard input as it comes, and a clean end: the first interrupt (signals.hpp) ends the input, also while nothing
+// comes; a second one ends the program as ever.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
-#include <csignal>
+#include "signals.hpp"
 
 namespace zeta::app {
 
 class LiveInput {
 public:
     LiveInput();
-    ~LiveInput();
     LiveInput(const LiveInput &) = delete;
     LiveInput &operator=(const LiveInput &) = delete;
 
@@ -24,7 +23,11 @@ public:
     static bool interrupted();
 
 private:
-    struct sigaction interrupt_, terminate_;
+    struct WakePipe {
+        WakePipe();
+        ~WakePipe();
+    } pipe_; // before the handler that writes to it
+    EndSignals signals_;
 };
 
 } // namespace zeta::app

@@ -7,7 +7,6 @@
 #include <chrono>
 
 #include "predict_mixer.hpp"
-#include "progress.hpp"
 
 namespace zeta::app {
 
@@ -104,7 +103,8 @@ zeta_attention_params PredictModel::params(const std::string &select) const {
     return params;
 }
 
-Pass run_pass(const Context &context, const PredictModel &model, const Corpus &corpus, const PassPlan &plan) {
+Pass run_pass(const Context &context, const PredictModel &model, const Corpus &corpus, const PassPlan &plan,
+              ProgressBar &bar) {
     Pass pass;
     pass.select = plan.select;
     pass.bytes = plan.bytes;
@@ -112,7 +112,7 @@ Pass run_pass(const Context &context, const PredictModel &model, const Corpus &c
     const int64_t room = std::min(plan.bytes, kBlock);
     Block block{0, 0, Array(ZETA_F32, {heads, room, 256}), Array(ZETA_F32, {heads, room})};
     Mixer mixer(model.gamma.size());
-    ProgressBar bar(plan.select);
+    bar.relabel(plan.select);
     for (int64_t begin = 0; begin < plan.bytes; begin += room) {
         block.begin = begin;
         block.end = std::min(plan.bytes, begin + room);
@@ -127,16 +127,18 @@ Pass run_pass(const Context &context, const PredictModel &model, const Corpus &c
         const auto attended = std::chrono::steady_clock::now();
         mix(corpus, model, plan, block, mixer, pass);
         pass.mix_seconds += seconds_since(attended);
+        ProgressBar::check_interrupted("predict");
     }
     return pass;
 }
 
-void measure_recall(const Context &context, const PredictModel &model, const Corpus &corpus, Pass &pass) {
+void measure_recall(const Context &context, const PredictModel &model, const Corpus &corpus, Pass &pass,
+                    ProgressBar &bar) {
     const auto n = static_cast<int64_t>(corpus.text.size());
     const zeta_tensor q = rows(corpus.keys.q, 0, n), k = rows(corpus.keys.k, 0, n);
     zeta_attention_params params = model.params(pass.select);
     params.gamma_count = 1; // selection does not depend on it
-    ProgressBar bar("recall, " + pass.select);
+    bar.relabel("recall, " + pass.select);
     params.progress = ProgressBar::callback;
     params.progress_user = &bar;
     const auto start = std::chrono::steady_clock::now();

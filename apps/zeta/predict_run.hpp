@@ -9,6 +9,7 @@
 
 #include "array.hpp"
 #include "predict_embedding.hpp"
+#include "progress.hpp"
 #include "session.hpp"
 
 namespace zeta::app {
@@ -50,9 +51,12 @@ struct PassPlan {
     Array *distributions = nullptr; // optional [bytes, 256] float32: receives the mixed rows
 };
 
-Pass run_pass(const Context &context, const PredictModel &model, const Corpus &corpus, const PassPlan &plan);
+// Shows on the bar how far it is. Throws CommandError when interrupted.
+Pass run_pass(const Context &context, const PredictModel &model, const Corpus &corpus, const PassPlan &plan,
+              ProgressBar &bar);
 
 // Fills pass.recall for its selection over the whole text.
-void measure_recall(const Context &context, const PredictModel &model, const Corpus &corpus, Pass &pass);
+void measure_recall(const Context &context, const PredictModel &model, const Corpus &corpus, Pass &pass,
+                    ProgressBar &bar);
 
 } // namespace zeta::app

@@ -98,8 +98,8 @@ void predict_file(const OnlineJob &job, OnlinePredictor &predictor, ProgressBar 
         const size_t piece = std::min(text.size() - at, static_cast<size_t>(OnlinePredictor::kPiece));
         predictor.predict(text.data() + at, static_cast<int64_t>(piece));
         at += piece;
-        if (ProgressBar::callback(&bar, static_cast<double>(at) / static_cast<double>(text.size())))
-            throw CommandError(kExitInternal, "predict: interrupted");
+        bar.update(static_cast<double>(at) / static_cast<double>(text.size()));
+        ProgressBar::check_interrupted("predict");
     }
     bar.relabel("save");
 }
@@ -108,7 +108,7 @@ void predict_file(const OnlineJob &job, OnlinePredictor &predictor, ProgressBar 
 void save(const OnlineJob &job, const OnlinePredictor &predictor, Outputs &outputs) {
     if (!outputs.wants("--save-cache")) return;
     write_run({job.model, job.plan, predictor.state(), predictor.save_cache()}, "--save-cache", outputs);
-    if (!job.stream && ProgressBar::interrupted()) throw CommandError(kExitInternal, "predict: interrupted");
+    if (!job.stream) ProgressBar::check_interrupted("predict");
     outputs.commit();
 }
 

@@ -70,21 +70,25 @@ int parse_and_run(CLI::App &app, int argc, char **argv) {
                                       " (see zeta --help)");
     } catch (const CLI::ParseError &error) {
         return report(kExitUsage, std::string(error.what()) + " (see zeta --help)");
-    } catch (const CommandError &error) {
-        return report(error.code(), error.what());
     }
-    std::cout.flush();
-    if (!std::cout) return report(kExitOutput, "the standard output cannot be written");
+    flush_report();
     return exit_code;
 }
 
 } // namespace
+
+void flush_report() {
+    std::cout.flush();
+    if (!std::cout) throw CommandError(kExitOutput, "the standard output cannot be written");
+}
 
 int run_program(int argc, char **argv) {
     try {
         prepare_process();
         CLI::App app("zeta: attention over the nearest keys on a Z-order curve", "zeta");
         return parse_and_run(app, argc, argv);
+    } catch (const CommandError &error) {
+        return report(error.code(), error.what());
     } catch (const std::bad_alloc &) {
         return report(kExitInternal, "out of memory");
     } catch (const std::exception &error) {

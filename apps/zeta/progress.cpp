@@ -8,6 +8,8 @@
 
 #include <unistd.h>
 
+#include "commands.hpp"
+
 namespace zeta::app {
 
 namespace {
@@ -27,23 +29,16 @@ void on_interrupt(int) {
 } // namespace
 
 ProgressBar::ProgressBar(std::string label)
-    : label_(std::move(label)), terminal_(::isatty(STDERR_FILENO) == 1), begun_(Clock::now()), last_(begun_) {
-    struct sigaction action = {};
-    action.sa_handler = on_interrupt;
-    action.sa_flags = static_cast<int>(SA_RESETHAND | SA_RESTART);
-    ::sigaction(SIGINT, &action, &interrupt_);
-    ::sigaction(SIGTERM, &action, &terminate_);
-}
+    : label_(std::move(label)), terminal_(::isatty(STDERR_FILENO) == 1), begun_(Clock::now()), last_(begun_),
+      signals_(on_interrupt, static_cast<int>(SA_RESTART)) {}
 
 ProgressBar::~ProgressBar() {
     erase();
-    ::sigaction(SIGINT, &interrupt_, nullptr);
-    ::sigaction(SIGTERM, &terminate_, nullptr);
 }
 
 int ProgressBar::callback(void *user, double fraction) {
     static_cast<ProgressBar *>(user)->update(fraction);
-    return interrupted() ? 1 : 0;
+    return interrupted_flag != 0 ? 1 : 0;
 }
 
 void ProgressBar::relabel(const std::string &label) {
@@ -66,8 +61,8 @@ void ProgressBar::update(double fraction) {
     drawn_ = true;
 }
 
-bool ProgressBar::interrupted() {
-    return interrupted_flag != 0;
+void ProgressBar::check_interrupted(const std::string &command) {
+    if (interrupted_flag != 0) throw CommandError(kExitInternal, command + ": interrupted");
 }
 
 void ProgressBar::erase() {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // A progress bar on the standard error stream, drawn only when that is a terminal and the work takes long, and a polite
-// stop: while a bar exists the first interrupt (Ctrl-C, SIGTERM) cancels the call, so that nothing is left half done.
+// stop: while a bar exists the first interrupt (signals.hpp) cancels the call, so that nothing is left half done.
 #pragma once
 
 #include <chrono>
 #include <string>
 
-#include <csignal>
+#include "signals.hpp"
 
 namespace zeta::app {
 
@@ -23,7 +23,8 @@ public:
     void relabel(const std::string &label);
     void update(double fraction); // in 0..1
 
-    static bool interrupted();
+    // Throws CommandError "COMMAND: interrupted" once interrupted.
+    static void check_interrupted(const std::string &command);
 
 private:
     void erase();
@@ -32,7 +33,7 @@ private:
     bool terminal_;
     bool drawn_ = false;
     std::chrono::steady_clock::time_point begun_, last_;
-    struct sigaction interrupt_, terminate_;
+    EndSignals signals_;
 };
 
 } // namespace zeta::app

@@ -28,6 +28,7 @@ void run_recall(const Job &job) {
     zeta_attention_params params = job.options.params();
     const Context context(job.options.threads, job.options.isa);
     const Inputs inputs = load_inputs(job.inputs, job.options.element(), job.options.causal(), false);
+    job.options.check_heads(inputs.q.extent(-3));
     const zeta_tensor q = inputs.q.view(4), k = inputs.k.view(4);
     std::vector<float> per_head(static_cast<size_t>(inputs.q.extent(-3)) + 1);
     double recall = 0;

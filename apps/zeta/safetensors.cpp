@@ -55,6 +55,7 @@ json read_header(const InputFile &file, uint64_t *data) {
     std::string text(static_cast<size_t>(length), '\0');
     file.read(8, text.data(), text.size());
     *data = 8 + length;
+    if (text.find('\0') != std::string::npos) corrupt(file, "not valid JSON"); // the end, to the parser
 
     std::set<std::string> names;
     std::string repeated;

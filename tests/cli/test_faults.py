@@ -65,7 +65,8 @@ class Faults(CliTest):
         full = os.open("/dev/full", os.O_WRONLY)
         self.addCleanup(os.close, full)
         recall = ["recall", *self.sources[:4]]
-        predict = ["predict", "--text", "text", "--no-picture", "--neighbours", 8, "--dense", 50]
+        predict = ["predict", "--text", "text", "--picture", self.put("p.svg", b"precious"), "--save-distributions", "d.npy",
+                   "--neighbours", 8, "--dense", 50]
         commands = (["--help"], ["--version"], ["info"], ["info", "--json"], recall, [*recall, "--json"], predict,
                     [*predict, "--json"], ["predict", "--text", "text", "--load-cache", "kept", "--json"],
                     ["bench", "attend", "--n", 64], ["bench", "decode", "--context", 64, "--steps", 9],
@@ -98,6 +99,7 @@ class Faults(CliTest):
             new = sum(found[name] == after[name] for name in changed)
             states["old" if new == 0 else "new" if new == len(changed) else "mixed"] += 1
         self.assertGreater(states["old"], 0)
+        self.assertGreater(states["mixed"] + states["new"], 0, msg="never killed after a first rename")
         again = self.finished(words)
         self.assertEqual({name: again[name] for name in after}, after)
         return states

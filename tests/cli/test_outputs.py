@@ -3,8 +3,10 @@
 
 import os
 import resource
+import signal
 import stat
 import subprocess
+import time
 
 from formats import read_npy
 from harness import CliTest, tensor, zeta_path
@@ -27,7 +29,7 @@ class Outputs(CliTest):
         os.mkfifo(self.path("pipe"))
         for path, says in (("missing/near.npy", "No such file"), ("folder", "not a regular file"), ("pipe", "not a regular file"),
                            ("/dev/null", "not a regular file"), ("dangling", "link"), ("new/", "folder"),
-                           ("q.npy/near.npy", "near.npy")):
+                           ("q.npy/near.npy", "near.npy"), ("n" * 252 + ".npy", "name too long")):
             with self.subTest(path):
                 self.refuse(OUTPUT, *self.attend("--out", "out.npy", "--save-neighbours", path), says=["--save-neighbours", says])
                 self.refuse(OUTPUT, *self.attend("--out", path, "--save-neighbours", "out.npy"), says=["--out", says])
@@ -79,17 +81,56 @@ class Outputs(CliTest):
         left = set(os.listdir(self.folder)) | set(os.listdir(self.path("folder")))
         self.assertFalse([name for name in left if name.startswith(".")])
 
-    def test_interrupt(self):
-        """SIGTERM in the middle of a long call: cancelled, nothing left, no death by signal."""
+    def interrupt(self, words, sign, ready):
+        """Sends the signal once ready() holds: cancelled, nothing left, no death by signal."""
         before = self.snapshot()
-        for words in (["attend", "--n", "512", "--repeat", "1000000"], ["decode", "--context", "512", "--steps", "100000000"]):
-            job = subprocess.Popen([zeta_path(), "bench", *words, "--threads", "1"], cwd=self.folder, stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE)
-            try:
-                job.communicate(timeout=1.5)
-                self.fail("a million runs ended early")
-            except subprocess.TimeoutExpired:
-                job.terminate()
-            out, line = job.communicate(timeout=60)
-            self.assertEqual((job.returncode, out, line), (1, b"", b"zeta: bench: interrupted\n"))
-            self.assertEqual(self.snapshot(), before)
+        # A shell that starts the tests in its background lets them ignore Ctrl-C.
+        obey = lambda: (signal.signal(signal.SIGINT, signal.SIG_DFL), signal.signal(signal.SIGHUP, signal.SIG_DFL))
+        job = subprocess.Popen([zeta_path(), *map(str, words)], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               preexec_fn=obey)
+        end = time.monotonic() + 60
+        while not ready() and job.poll() is None and time.monotonic() < end:
+            time.sleep(0.002)
+        self.assertIsNone(job.poll(), msg="it ended early")
+        job.send_signal(sign)
+        out, line = job.communicate(timeout=60)
+        self.assertEqual((job.returncode, out, line), (1, b"", f"zeta: {words[0]}: interrupted\n".encode()), msg=(words, sign))
+        self.assertEqual(self.snapshot(), before)
+
+    def after(self, seconds):
+        end = time.monotonic() + seconds
+        return lambda: time.monotonic() > end
+
+    def temporary(self):
+        return any(name.startswith(".zeta-") for name in os.listdir(self.folder))
+
+    def test_interrupt(self):
+        for words in (["attend", "--n", 512, "--repeat", 1000000], ["decode", "--context", 512, "--steps", 100000000]):
+            self.interrupt(["bench", *words, "--threads", 1], signal.SIGTERM, self.after(1))
+
+    def test_interrupt_while_it_writes(self):
+        """Once the first temporary file is there."""
+        big = self.put_qkv(tensor(1, 20000, 3), tensor(2, 20000, 3), tensor(3, 20000, 40))
+        words = ["attend", *big, *(word for option in ("--out", "--save-neighbours", "--save-normaliser", "--save-codes-q")
+                                   for word in (option, self.put(option[2:], b"precious"))), "--neighbours", 1000]
+        for sign in (signal.SIGINT, signal.SIGHUP):
+            self.interrupt(words, sign, self.temporary)
+
+    def test_interrupt_predict(self):
+        """In a pass, and while distributions are written."""
+        self.put("text", bytes(i * i % 251 for i in range(60000)))
+        words = ["predict", "--text", "text", "--select", "window", "--dense", 0, "--no-picture"]
+        saved = [*words, "--neighbours", 8, "--gamma", "0.1", "--save-distributions", self.put("d.npy", b"precious"), "--json"]
+        self.interrupt([*words, "--neighbours", 1024], signal.SIGTERM, self.after(0.3))
+        for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self.interrupt(saved, sign, self.temporary)
+
+    def test_ignored_stays_ignored(self):
+        """Under nohup a terminal that is closed ends nothing."""
+        words = [zeta_path(), "bench", "attend", "--n", "512", "--repeat", "2000", "--threads", "1"]
+        job = subprocess.Popen(words, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+        time.sleep(0.2)
+        job.send_signal(signal.SIGHUP)
+        out, line = job.communicate(timeout=60)
+        self.assertEqual((job.returncode, line), (0, b""))

@@ -37,7 +37,7 @@ class Refusals(CliTest):
             ("--chunk", "0"): "--chunk", ("--chunk", "-1"): "--chunk", ("--local", "-1"): "--local",
             ("--local", "16777217"): "16777217", ("--first", "-1"): "--first", ("--gamma", "0"): "gamma",
             ("--gamma", "-1"): "gamma", ("--gamma", "nan"): "gamma", ("--gamma", "inf"): "gamma", ("--gamma", "1e-30"): "gamma",
-            ("--gamma", "1,"): "--gamma", ("--gamma", "1,x"): "1,x", ("--gamma", ""): "--gamma", ("--gamma", "1,2"): "2",
+            ("--gamma", "1,"): "--gamma", ("--gamma", "1,x"): "1,x", ("--gamma", ""): "--gamma", ("--gamma", "1,2"): ["--gamma", "2", "1 heads"],
             ("--mean", "maybe"): "maybe", ("--grid", "hex"): "hex", ("--scale", "0"): "scale", ("--scale", "inf"): "scale",
             ("--scale", "nan"): "scale", ("--scale", "1", "--grid", "range"): "--scale", ("--range", "0,1"): "--range",
             ("--grid", "range", "--range", "1"): "--range", ("--grid", "range", "--range", "1,1"): "lo",
@@ -86,8 +86,21 @@ class Refusals(CliTest):
         self.refuse(INPUT, *attend, "--seqlens", "6,5", says="11")
         self.refuse(INPUT, *attend, "--seqlens", "6,6", "--seqlens-k", "6,7", says="13")
         self.refuse(INPUT, *attend, "--seqlens", "7,5", "--seqlens-k", "6,6", says="6")
-        line = self.run_zeta(*attend, "--seqlens", "13,-1").stderr.decode()
-        self.assertIn("-1", line)
+        self.refuse(USAGE, *attend, "--seqlens", "13,-1", says=["--seqlens", "-1"])
+        self.refuse(USAGE, *attend, "--seqlens", "16777217", says=["--seqlens", "16777217"])
+        self.refuse(USAGE, *attend, "--seqlens", "12", "--seqlens-k", "-1", says=["--seqlens-k", "-1"])
+        self.refuse(USAGE, *attend, "--seqlens", str(1 << 63), says="--seqlens")
+
+    def test_empty_names(self):
+        """An empty name, as of a shell's variable that is not set, is not the same as none."""
+        attend = ["attend", *self.sources, "--out", "out.npy"]
+        for option in ("--save-neighbours", "--save-codes-q", "--grad-out", "--save-grad-q"):
+            self.refuse(USAGE, *attend, option, "", says=option)
+        self.refuse(USAGE, "attend", *self.sources, "--out", "", says="--out")
+        for option in ("--q", "--in"):
+            self.refuse(USAGE, "recall", option, "", says=option)
+        for option in ("--text", "--picture", "--save-distributions", "--save-cache", "--load-cache"):
+            self.refuse(USAGE, "predict", option, "", says=option)
 
     def test_npy_files(self):
         good = npy(*self.q)
@@ -129,6 +142,8 @@ class Refusals(CliTest):
                      "{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999, 3)}", "\0{'descr': '<f4'}"):
             with self.subTest(text):
                 self.bad_file(npy_header(text) + body, "corrupt")
+        self.assertLess(len(self.refuse(INPUT, "recall", "--q", self.put_npy("many.npy", ([1] * 4000, [1.0])), "--k", "many.npy",
+                                        says="4000 extents")), 300)
         for shape in ([12, 4], [1 << 62, 4], [1 << 32, 1 << 32], [1 << 40, 3], [0, 3], []):
             with self.subTest(shape):
                 self.bad_file(npy_header(npy_dict("<f4", shape)) + body)
@@ -189,6 +204,7 @@ class Refusals(CliTest):
         self.bad_tensors(good[:-1], "truncated")
         self.bad_tensors(good + b"\0", "corrupt")
         self.bad_tensors(b"\xff" * 8 + good[8:], "18446744073709551615")
+        self.bad_tensors(struct.pack("<Q", len(good) - 8 - len(data) + 1) + good[8 : len(good) - len(data)] + b"\0" + data, "JSON")
         self.bad_tensors(struct.pack("<Q", 0) + data, "JSON")
         self.bad_tensors(safetensors_raw(b"{" * 100000, b""), "JSON")
         self.bad_tensors(safetensors_raw(b"[" * 1000000 + b"]" * 1000000, b""), "JSON")

@@ -62,8 +62,10 @@ class StreamTest(unittest.TestCase):
         return self.report("--text", self.put("text", data), *words)
 
     def start(self, *words, **how):
+        # A shell that starts the tests in its background lets them ignore Ctrl-C.
+        obey = lambda: (signal.signal(signal.SIGINT, signal.SIG_DFL), signal.signal(signal.SIGHUP, signal.SIG_DFL))
         return subprocess.Popen(self.command("--stream", *words), cwd=self.folder, stdin=subprocess.PIPE,
-                                stdout=subprocess.PIPE, bufsize=0, **how)
+                                stdout=subprocess.PIPE, bufsize=0, preexec_fn=obey, **how)
 
     def figures(self, report):
         return [report[name] for name in FIGURES]
@@ -171,7 +173,7 @@ class Ends(StreamTest):
             pass
 
     def test_signals_end_cleanly(self):
-        for signum in (signal.SIGINT, signal.SIGTERM):
+        for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             found = self.interrupted(signum)
             self.assertEqual(found["end"], "interrupt")
             self.assertLess(found["bytes"], len(SAMPLE))
