@@ -13,6 +13,7 @@ namespace {
 
 constexpr int kTries = 5;         // larger guesses before the sure bound
 constexpr uint32_t kPatience = 2; // cuts of one query's list before ties are suspected
+constexpr uint32_t kClimb = 8;    // of so many blocks one may be climbed to, one by one, before all are scanned
 constexpr uint32_t kRest = 8;     // tiles searched query by query after one whose lists overflowed
 
 } // namespace
@@ -151,7 +152,8 @@ void TileSearch::run(Tile &tile, uint32_t active, const uint32_t *hints) {
     }
     if (tried) work_.crowded = 2 * __builtin_popcount(alone) > int(tile.count) ? 1 : 0;
     if (alone != 0) finish_alone(tile, alone);
-    learn(tile, active & ~alone);
+    // Those searched alone may be rare, and far from everything; but a guess that serves nobody is not kept.
+    learn(tile, alone == active ? active : active & ~alone);
 }
 
 // Queries that lists did not serve.
@@ -159,16 +161,18 @@ void TileSearch::finish_alone(Tile &tile, uint32_t alone) {
     window(tile, alone);
     ExactProgress searches[kTile];
     uint32_t who[kTile], count = 0;
+    bool climbs = dk_ <= kTreeDk; // until one of the tile finds that boxes tell nothing apart
     for (uint32_t i = 0; i < tile.count; ++i) {
         if ((alone >> i & 1) == 0) continue;
-        start(query(i), tile.limits[i], tile.sure[i], dk_ > kTreeDk ? count : 0);
-        if (dk_ > kTreeDk) {
-            who[count] = i;
-            searches[count++] = at_;
+        start(query(i), tile.limits[i], tile.sure[i], count);
+        if (climbs && climb(level_.blocks() / kClimb)) {
+            emit(i);
             continue;
         }
-        climb();
-        emit(i);
+        if (climbs) start(query(i), tile.limits[i], at_.bound, count); // again, with the bound it found
+        climbs = false;
+        who[count] = i;
+        searches[count++] = at_;
     }
     if (count > 0) scan_all(searches, count);
     for (uint32_t s = 0; s < count; ++s) {

@@ -10,7 +10,7 @@
 #include <cstdint>
 
 #include "../scratch.hpp"
-#include "executor.hpp"
+#include "exact_order.hpp"
 #include "lists.hpp"
 
 namespace zeta::cpu {
@@ -18,7 +18,6 @@ namespace zeta::cpu {
 constexpr uint32_t kExactWide = 16;   // keys of a block, boxes of a group
 constexpr uint32_t kExactLevels = 24; // 2^24 keys, halved
 constexpr uint32_t kExactHeights = 6; // 16^6 = 2^24
-constexpr uint32_t kExactMaxDk = 32;
 constexpr int kTreeDk = 4; // more coordinates: boxes tell little apart, and a query alone scans rather than climbs
 constexpr uint32_t kExactShares = 64; // steps of the table of bounds by searchable share
 
@@ -42,12 +41,10 @@ public:
     void build(const Executor &executor, const float *k);
 
     int dk() const { return dk_; }
-    int bits() const { return bits_; }
     uint32_t first() const { return first_; }
     const float *rows() const { return rows_; }
     const simd::Kernels &kernels() const { return *kernels_; }
-    const float *centre() const { return centre_; }
-    const float *inverse() const { return inverse_; }
+    const ExactGrid &grid() const { return grid_; }
     uint32_t levels() const { return levels_; }
     const ExactLevel &level(uint32_t i) const { return level_[i]; }
     // The smallest level that holds `searchable` keys from first.
@@ -56,18 +53,17 @@ public:
     float spread(float share) const { return spread_[uint32_t(share * kExactShares)]; }
 
 private:
-    void fit(const float *k);
     void gather(const Executor &executor, const float *k);
     void filter(const Executor &executor, const ExactLevel &from, ExactLevel &to) const;
     void raise(const Executor &executor, ExactLevel &level) const;
 
-    int dk_ = 0, bits_ = 0;
+    int dk_ = 0;
     uint32_t m_ = 0, first_ = 0, levels_ = 0;
     uint64_t *words_ = nullptr; // [count] code << 24 | position
     const float *rows_ = nullptr;
     const simd::Kernels *kernels_ = nullptr;
     ExactLevel level_[kExactLevels];
-    float centre_[kExactMaxDk], inverse_[kExactMaxDk];
+    ExactGrid grid_;
     float spread_[kExactShares + 1];
 };
 
@@ -80,8 +76,8 @@ struct ExactWork {
     uint16_t *masks = nullptr;  // [listed + 32] the queries that want each block
     uint32_t *picked = nullptr; // [listed + 32] the blocks one query wants
     uint32_t listed = 0;        // blocks that a tile may list; beyond, ties or geometry make lists useless
-    uint32_t *ids = nullptr;    // [slots][slot()] keys found by one query; 16 slots if queries scan together
-    float *distances = nullptr; // [slots][slot()]
+    uint32_t *ids = nullptr;    // [16][slot()] keys found by a query; one slot unless queries scan together
+    float *distances = nullptr; // [16][slot()]
     uint32_t room = 0;
     uint32_t slot() const { return room + 32; }
     uint64_t *words = nullptr; // [K + 128] for sorting more than 64 of them

@@ -74,7 +74,7 @@ void ExactSearch::settle() {
     at_.last = last;
 }
 
-void ExactSearch::climb() {
+bool ExactSearch::climb(uint32_t most) {
     at_.last = rank_of(at_.bound, 0);
     Step stack[kExactHeights * kExactWide + 1];
     int top = 0;
@@ -84,6 +84,7 @@ void ExactSearch::climb() {
         const Step step = stack[--top];
         if (step.rank > at_.last) continue;
         if (step.height < 0) {
+            if (most-- == 0) return false;
             scan(&step.node, 1);
             if (at_.found < enough) continue;
             settle();
@@ -104,6 +105,7 @@ void ExactSearch::climb() {
             stack[at] = child;
         }
     }
+    return true;
 }
 
 // Which of the 16 boxes of a group may hold one of the K nearest; one bit each.

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Prepares keys and queries for exact selection: a grid fitted to the finite keys, places along its Hilbert curve, one
-// sort, then prefix levels by filtering, and boxes. O(N log N), of which the sort is most; 2N keys in all levels
-// together.
+// Prepares keys and queries for exact selection: their order along a curve (exact_order.hpp), then prefix levels by
+// filtering, and boxes. O(N log N), of which the sort is most; 2N keys in all levels together.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -10,16 +9,13 @@
 
 #include "../problem.hpp"
 #include "exact.hpp"
-#include "sort.hpp"
 
 namespace zeta::cpu {
 
 namespace {
 
 constexpr uint32_t kSmallLevel = 256; // keys that a tile may as well search all
-constexpr uint32_t kSample = 4096;    // keys that the grid is fitted to
-constexpr size_t kCodesGrain = 4096, kBlocksGrain = 256;
-constexpr size_t kCodesChunk = 256; // rows whose cells fit the stack: 32 KB at dk 32
+constexpr size_t kBlocksGrain = 256;
 constexpr size_t kSortPad = 64;
 constexpr uint32_t kPieces = 64;          // at most, of a loop that counts before it writes
 constexpr uint32_t kSmallPiece = 1 << 13; // keys or queries for which that is worth it
@@ -40,26 +36,10 @@ bool finite(const float *row, int dk) {
     return zero == 0;
 }
 
-// words[i] = place of x[i] on the curve of keys' grid << 24 | (first_position + i).
-void encode(const Executor &executor, const ExactKeys &keys, const float *x, size_t n, uint64_t first_position,
-            uint64_t *words) {
-    const auto &kernels = executor.kernels();
-    const int dk = keys.dk(), bits = keys.bits();
-    executor.parallel_for(n, kCodesGrain, [&](size_t begin, size_t end, int) {
-        uint32_t cells[kExactMaxDk * kCodesChunk];
-        for (size_t i = begin; i < end; i += kCodesChunk) {
-            const size_t count = std::min(kCodesChunk, end - i);
-            kernels.exact_cells(x + i * dk, count, dk, bits, keys.centre(), keys.inverse(), cells, kCodesChunk);
-            kernels.codes_interleave(cells, kCodesChunk, count, dk, bits, first_position + i, words + i);
-        }
-    });
-}
-
 } // namespace
 
 void ExactKeys::take(Scratch &scratch, uint32_t m, int dk, uint32_t first, bool causal) {
     dk_ = dk;
-    bits_ = std::min(20, 40 / dk);
     m_ = m;
     first_ = std::min(first, m);
     levels_ = 0;
@@ -79,24 +59,6 @@ void ExactKeys::take(Scratch &scratch, uint32_t m, int dk, uint32_t first, bool 
         } while (level.nodes[level.heights - 1] > kExactWide);
         count /= 2;
     } while (causal && level_[levels_ - 1].count > kSmallLevel);
-}
-
-// Mean and deviation of some of the keys; coordinates too large to square are left out.
-void ExactKeys::fit(const float *k) {
-    const uint32_t step = std::max(1u, (m_ - first_) / kSample);
-    for (int e = 0; e < dk_; ++e) {
-        double sum = 0, squares = 0, count = 0;
-        for (uint64_t i = first_; i < m_; i += step) {
-            const double x = k[i * dk_ + e];
-            if (!(std::fabs(x) < 1e18)) continue;
-            sum += x;
-            squares += x * x;
-            count += 1;
-        }
-        const double mean = count > 0 ? sum / count : 0, variance = count > 0 ? squares / count - mean * mean : 0;
-        centre_[e] = float(mean);
-        inverse_[e] = variance > 1e-60 ? float(1 / std::sqrt(variance)) : 1.0f;
-    }
 }
 
 // The first level: rows in curve order. A key with a NaN or an infinity is infinitely far from every query, so all its
@@ -170,10 +132,11 @@ void ExactKeys::build(const Executor &executor, const float *k) {
     rows_ = k;
     for (uint32_t i = 0; i <= kExactShares; ++i)
         spread_[i] = std::pow(float(std::max(i, 1u)) / kExactShares, -2.0f / float(dk_));
-    fit(k);
+    const ExactOrder order(executor, k, dk_);
+    grid_ = order.fit(first_, m_);
     if (level_[0].count == 0) return;
-    encode(executor, *this, k + size_t(first_) * dk_, level_[0].count, first_, words_);
-    sort(executor, words_, reinterpret_cast<uint64_t *>(level_[0].keys), level_[0].count); // 2 floats a key or more
+    order.sort(grid_, first_, level_[0].count, words_,
+               reinterpret_cast<uint64_t *>(level_[0].keys)); // 2 floats a key or more
     gather(executor, k);
     for (uint32_t i = 1; i < levels_; ++i) filter(executor, level_[i - 1], level_[i]);
     for (uint32_t i = 0; i < levels_; ++i) raise(executor, level_[i]);
@@ -199,8 +162,8 @@ void ExactQueries::take(Scratch &scratch, uint32_t n, int) {
 void ExactQueries::build(const Executor &executor, const ExactKeys &keys, const float *q, const uint32_t *limits) {
     rows_ = q;
     limit_ = order_ + n_;
-    encode(executor, keys, q, n_, 0, words_);
-    if (n_ > 0) sort(executor, words_, reinterpret_cast<uint64_t *>(order_), n_);
+    if (n_ > 0)
+        ExactOrder(executor, q, keys.dk()).sort(keys.grid(), 0, n_, words_, reinterpret_cast<uint64_t *>(order_));
     const auto level_of = [&](uint32_t row) {
         return keys.level_of(limits[row] > keys.first() ? limits[row] - keys.first() : 0);
     };
@@ -238,9 +201,8 @@ void ExactWork::take(Scratch &scratch, uint32_t neighbours, int dk) {
     masks = scratch.take<uint16_t>(listed + 32);
     picked = scratch.take<uint32_t>(std::max(listed, 256 + neighbours) + 32);
     room = 2 * neighbours + 512;
-    const size_t slots = dk > kTreeDk ? kTile : 1;
-    ids = scratch.take<uint32_t>(slots * slot());
-    distances = scratch.take<float>(slots * slot());
+    ids = scratch.take<uint32_t>(kTile * slot());
+    distances = scratch.take<float>(kTile * slot());
     words = scratch.take<uint64_t>(neighbours + 128);
     tile = scratch.take<float>(size_t(dk) * kExactWide);
     query = scratch.take<float>(size_t(dk) * kExactWide);

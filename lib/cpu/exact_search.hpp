@@ -42,8 +42,8 @@ protected:
         return at_.found;
     }
     // Every block that can hold one of the K nearest, whatever the geometry and the ties: the search that was started,
-    // or at most 16 together.
-    void climb();
+    // or at most 16 together. climb() is false if it left off because they are more than `most`; at_.bound holds then.
+    bool climb(uint32_t most);
     void scan_all(ExactProgress *searches, uint32_t count);
     // The block whose box is nearest to q, going down the tree by the nearest box.
     uint32_t nearest_block(const float *q, uint32_t limit) const;

@@ -108,6 +108,12 @@ mutant('exact-newest', 'A box is judged by a position older than its newest.', '
        'unit: exact: larger*')
 mutant('exact-level', 'A query is searched for in a level that lacks its newest keys.', 'lib/cpu/exact_build.cpp',
        ('i -= (count >> i) < searchable;', ''), 'unit: exact: small*', SWEEP)
+mutant('cost-crowds', 'Keys of one place on the curve stay in order of position.', 'lib/cpu/exact_order.cpp',
+       ('constexpr size_t kCrowd = 64;', 'constexpr size_t kCrowd = size_t{1} << 30;'), 'unit: exact: few*')
+mutant('cost-climb', 'A query climbs to every block, one by one.', 'lib/cpu/exact.cpp',
+       ('constexpr uint32_t kClimb = 8;', 'constexpr uint32_t kClimb = 1;'), 'unit: exact: many*')
+mutant('cost-guess', 'A guess that serves no query is kept.', 'lib/cpu/exact.cpp',
+       ('learn(tile, alone == active ? active : active & ~alone);', 'learn(tile, active & ~alone);'), 'unit: exact: a guess*')
 mutant('cost-ties', 'Keys as far as the K-th are all looked at.', 'lib/cpu/exact_alone.cpp', [
     ('if (step.rank > at_.last) continue;', ''), ('if (child.rank > at_.last) continue;', '')], 'unit: exact: few*')
 

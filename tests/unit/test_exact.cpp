@@ -56,6 +56,10 @@ enum Mode {
     ascending,
     descending,
     clusters,
+    crowds,  // clusters that a grid over all of them does not resolve
+    scales,  // the same, each ten times as narrow as the one before
+    outlier, // one key so far away that all others are a crowd
+    sphere,  // keys as far from all queries as each other, nearly
     copies,
     away,
     lattice,
@@ -93,6 +97,10 @@ Data make(const Case &c, unsigned seed) {
                 if (c.mode == ascending) at = float(i) / float(n);
                 if (c.mode == descending) at = -float(i) / float(n);
                 if (c.mode == clusters) at = 0.02f * at + std::sin(cluster * float(e + 1));
+                if (c.mode == crowds) at = 1e-5f * at + std::sin(cluster * float(e + 1));
+                if (c.mode == scales) at = std::pow(0.1f, cluster) * at + std::sin(cluster * float(e + 1));
+                if (c.mode == outlier && keys && i == 0) at = 1e6f;
+                if (c.mode == sphere && !keys) at *= 1e-3f;
                 if (c.mode == copies && keys) at = std::sin(cluster * float(e + 1));
                 if (c.mode == away && keys) at += 3.0f;
                 if (c.mode == lattice) at = std::round(at * 4) / 4;
@@ -101,6 +109,10 @@ Data make(const Case &c, unsigned seed) {
                 const float odd[] = {NAN, INFINITY, -INFINITY, 3e38f, -3e38f, 1e-40f, 1e20f, -0.0f};
                 if (random() % 16 == 0) at = odd[random() % 8];
             }
+            if (c.mode != sphere || !keys) continue;
+            float *row = &x[size_t(i) * c.dk], squares = 0;
+            for (int e = 0; e < c.dk; ++e) squares += row[e] * row[e];
+            for (int e = 0; e < c.dk; ++e) row[e] /= std::sqrt(squares);
         }
     };
     Data data;
@@ -215,10 +227,10 @@ template <class F> void for_each_isa(F &&f) {
     }
 }
 
-// What a search looks at: blocks of 16 keys, and groups and nodes of the tree. The kernels counted are those of
-// `counted`.
+// What a search looks at: blocks of 16 keys, in how many calls, and groups and nodes of the tree. The kernels counted
+// are those of `counted`.
 struct Looked {
-    uint64_t blocks = 0, nodes = 0;
+    uint64_t blocks = 0, calls = 0, nodes = 0;
 } looked;
 const simd::Kernels *counted = nullptr;
 
@@ -231,6 +243,7 @@ simd::Kernels counting(const simd::Kernels &kernels) {
     simd::Kernels result = kernels;
     result.exact_scan = [](auto... arguments) {
         looked.blocks += third(arguments...);
+        ++looked.calls;
         return counted->exact_scan(arguments...);
     };
     result.exact_open = [](auto... arguments) {
@@ -298,7 +311,7 @@ TEST_CASE("exact: larger, sampled") {
 TEST_CASE("exact: levels and tiles do not depend on the threads") {
     for_each_isa([&](const Executor &executor) {
         const Backwards cut(executor.kernels());
-        for (const Mode mode : {gaussian, drift, descending, equal_keys}) {
+        for (const Mode mode : {gaussian, drift, descending, equal_keys, crowds, scales, outlier}) {
             const Case c = {50001, 50007, 5, mode == drift ? 12345u : 0u, 2, true, mode};
             const Data data = make(c, 3);
             Engine one(c, data, executor), many(c, data, cut);
@@ -355,20 +368,42 @@ TEST_CASE("exact: few coordinates look at O(log N) blocks and nodes for a query"
         CAPTURE(int(mode));
         CHECK(double(total.blocks + total.nodes) <= 16.0 * n * std::log2(n)); // at most 9 of the 16 are needed
     };
-    for (const Mode mode : {gaussian, drift, equal_keys, ascending, descending, clusters}) {
+    for (const Mode mode : {gaussian, drift, equal_keys, ascending, descending, clusters, crowds, scales, outlier}) {
         for (const int dk : {1, 2, 3, 4}) check_look(16384, dk, mode);
         check_look(65536, 3, mode);
     }
 }
 
-TEST_CASE("exact: many coordinates look at no more than two scans do") {
+TEST_CASE("exact: many coordinates, and keys as far as each other, look at no more than two scans do") {
     const uint32_t n = 16384;
-    for (const int dk : {8, 32}) {
-        for (const Mode mode : {gaussian, few_distinct, tiny}) {
+    for (const int dk : {2, 3, 4, 8, 32}) {
+        for (const Mode mode : {gaussian, few_distinct, tiny, sphere}) {
             const Looked total = look({n, n, 32, 0, dk, true, mode});
             CAPTURE(dk);
             CAPTURE(int(mode));
             CHECK(total.blocks + total.nodes <= 2 * (uint64_t{n} * n / 2 / kExactWide));
+            if (mode == sphere) CHECK(4 * total.calls <= total.blocks); // one by one they cost three times as much
         }
     }
+}
+
+TEST_CASE("exact: a guess learned from one head does not slow the next") {
+    const Case c = {16384, 16384, 32, 0, 3, false, gaussian};
+    const simd::Kernels kernels = counting(simd::kernels(simd::isa_best()));
+    const Serial executor(kernels);
+    const Data wide = make(c, 5);
+    Data narrow = make(c, 6);
+    for (auto *x : {&narrow.q, &narrow.k})
+        for (float &at : *x) at *= 1e-6f;
+    Engine fresh(c, narrow, executor), used(c, wide, executor);
+    const auto count = [&](Engine &engine) {
+        looked = {};
+        engine.run(c, false, nullptr, nullptr);
+        return double(looked.blocks + looked.nodes);
+    };
+    const double alone = count(fresh);
+    count(used);
+    used.keys.build(executor, narrow.k.data());
+    used.queries.build(executor, used.keys, narrow.q.data(), narrow.limits.data());
+    CHECK(count(used) <= 1.1 * alone);
 }
