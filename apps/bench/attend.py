@@ -27,7 +27,7 @@ def add_common(parser):
     parser.add_argument("--build", default="build", help="build folder with -Dbenchmarks=enabled [build]")
     parser.add_argument("--threads", type=listed(int), default=[1, 2], help="[1,2]")
     parser.add_argument("--input", type=listed(str), default=["gaussian"],
-                        help="gaussian, clustered, drift, equal, sorted [gaussian]")
+                        help="gaussian, clustered, drift, equal, sorted, crowded, outlier [gaussian]")
     parser.add_argument("--seconds", type=float, default=10, help="of one group, about [10]")
     parser.add_argument("--rounds", type=int, default=15, help="at most [15]")
     parser.add_argument("--out", default="bench", metavar="PREFIX", help="of the .csv and .json files [bench]")

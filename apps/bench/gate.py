@@ -11,7 +11,7 @@ turned order, since where memory lies can be worth a per cent or two.
 
 Rule: over all pairs of a case, the median ratio and its bootstrap interval (2,000 resamples, fixed seed; 99 % of them).
 A case is slower if the median exceeds 1 + tolerance and the whole interval lies above 1; faster likewise below 1. The exit
-code is 1 if any case is slower, else 0. One of the builds needs -Dbenchmarks=enabled; both are best built with the same
+code is 1 if any case is slower, 2 if they could not be measured, else 0. One of the builds needs -Dbenchmarks=enabled; both are best built with the same
 options and compiler, --buildtype=release.
 """
 import argparse
@@ -103,8 +103,10 @@ def in_processes(options, names):
         turned = process % 2 == 1
         builds = options.gate[::-1] if turned else options.gate
         command = [sys.executable, "-B", __file__, "--gate", *builds, "--pairs", str(options.pairs), "--measure"]
-        out = subprocess.run(command + ["--cases", options.cases], check=True, stdout=subprocess.PIPE, text=True).stdout
-        for name, ratios in json.loads(out).items():
+        done = subprocess.run(command + ["--cases", options.cases], stdout=subprocess.PIPE, text=True)
+        if done.returncode:
+            sys.exit(2)  # it has said why
+        for name, ratios in json.loads(done.stdout).items():
             total[name] += [1 / ratio for ratio in ratios] if turned else ratios
     return total
 

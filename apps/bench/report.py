@@ -63,7 +63,7 @@ def forward_columns(call):
 
 
 def inputs_table(rows):
-    kinds = ["gaussian", "clustered", "drift", "equal", "sorted"]
+    kinds = ["gaussian", "clustered", "drift", "equal", "sorted", "crowded", "outlier"]
     lines = []
     for call in "forward", "backward":
         for select in "window", "exact":

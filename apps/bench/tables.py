@@ -92,9 +92,9 @@ def part_backward(run):
 
 
 def part_inputs(run):
-    """The five inputs; bfloat16 values beside float32."""
+    """The seven inputs; bfloat16 values beside float32."""
     for n in (run.sizes.large, run.sizes.huge):
-        kinds = ("gaussian", "clustered", "drift", "equal", "sorted")
+        kinds = ("gaussian", "clustered", "drift", "equal", "sorted", "crowded", "outlier")
         for select in "window", "exact":
             cases = [Case(n=n, select=select, input=kind) for kind in kinds]
             if select == "window":

@@ -101,7 +101,8 @@ void add_shape_options(CLI::App &command, Job &job) {
     command.add_option("--pass", job.pass, "backward: zeta_backward alone, given saved state [forward]")
         ->check(CLI::IsMember({"forward", "backward"}))
         ->option_text("forward|backward");
-    command.add_option("--input", job.input, "gaussian, clustered, drift, equal or sorted [gaussian]")
+    command
+        .add_option("--input", job.input, "gaussian, clustered, drift, equal, sorted, crowded or outlier [gaussian]")
         ->check(CLI::IsMember(bench_kinds()))
         ->option_text("KIND");
     command.add_option("--repeat", job.plan.repeat, "timed calls, after one warm-up [5]")
@@ -115,9 +116,10 @@ constexpr const char *kExamples = R"(Examples:
   zeta bench attend --n 1048576 --input drift --copy --json
   zeta bench attend --n 65536 --select exact --pass backward --repeat 9
 
-Inputs have a fixed seed. clustered: 256 centres, spread 0.05; drift: keys walk along, queries
-beside them; equal: all 0.25; sorted: each coordinate sorted. Stages are those of the run at
-the median; with several heads in flight they add up over heads.)";
+Inputs have a fixed seed. clustered: 256 centres, spread 0.05; crowded: spread 0.00001; drift:
+keys walk along, queries beside them; equal: all 0.25; sorted: each coordinate sorted; outlier:
+the first key a million away. Stages are those of the run at the median; with several heads in
+flight they add up over heads.)";
 
 } // namespace
 

@@ -157,7 +157,8 @@ void add_plan_options(CLI::App &command, Job &job) {
     command.add_option("--value-type", job.value_type, "how the cache keeps values [f32]")
         ->check(CLI::IsMember({"f32", "bf16", "f16", "i8"}))
         ->option_text("f32|bf16|f16|i8");
-    command.add_option("--input", job.input, "gaussian, clustered, drift, equal or sorted [gaussian]")
+    command
+        .add_option("--input", job.input, "gaussian, clustered, drift, equal, sorted, crowded or outlier [gaussian]")
         ->check(CLI::IsMember(bench_kinds()))
         ->option_text("KIND");
     command.add_flag("--no-dense", job.no_dense, "leave the dense step out");

@@ -52,10 +52,11 @@ void fill_normal(Random random, float *x, int64_t count) {
     for (int64_t i = 0; i < count; ++i) x[i] = random.normal();
 }
 
-void fill_clustered(Random random, const std::vector<float> &centres, float *x, int64_t rows, int64_t dk) {
+void fill_clustered(Random random, const std::vector<float> &centres, float spread, float *x, int64_t rows,
+                    int64_t dk) {
     for (int64_t row = 0; row < rows; ++row) {
         const float *centre = &centres[(random.next() % kCentres) * static_cast<uint64_t>(dk)];
-        for (int64_t e = 0; e < dk; ++e) x[row * dk + e] = centre[e] + 0.05f * random.normal();
+        for (int64_t e = 0; e < dk; ++e) x[row * dk + e] = centre[e] + spread * random.normal();
     }
 }
 
@@ -99,8 +100,8 @@ void fill_group(const std::string &kind, const BenchShape &shape, int64_t group,
     std::vector<float> centres(static_cast<size_t>(kCentres * shape.dk));
     fill_normal(Random(kStreamCentres, group), centres.data(), kCentres * shape.dk);
     const auto fill = [&](const Random &random, float *x, int64_t rows) {
-        if (kind == "clustered")
-            fill_clustered(random, centres, x, rows, shape.dk);
+        if (kind == "clustered" || kind == "crowded")
+            fill_clustered(random, centres, kind == "crowded" ? 1e-5f : 0.05f, x, rows, shape.dk);
         else if (kind == "equal")
             std::fill(x, x + rows * shape.dk, 0.25f);
         else
@@ -111,6 +112,7 @@ void fill_group(const std::string &kind, const BenchShape &shape, int64_t group,
         fill_drift(random_k, k, shape.m, shape.dk);
     else
         fill(random_k, k, shape.m);
+    if (kind == "outlier") std::fill_n(k, shape.m > 0 ? shape.dk : 0, 1e6f);
     for (int64_t j = 0; j < per_group; ++j, q += shape.n * shape.dk) {
         const Random random_q(kStreamQ, group * per_group + j);
         if (kind == "drift")

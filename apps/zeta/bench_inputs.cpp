@@ -5,7 +5,8 @@
 namespace zeta::app {
 
 const std::vector<std::string> &bench_kinds() {
-    static const std::vector<std::string> kinds{"gaussian", "clustered", "drift", "equal", "sorted"};
+    static const std::vector<std::string> kinds{"gaussian", "clustered", "drift",  "equal",
+                                                "sorted",   "crowded",   "outlier"};
     return kinds;
 }
 

@@ -49,7 +49,7 @@ class Commands(CliTest):
 
     def test_bench(self):
         small = ["bench", "attend", "--n", 300, "--dv", 8, "--repeat", 3, "--json"]
-        for kind in ("gaussian", "clustered", "drift", "equal", "sorted"):
+        for kind in ("gaussian", "clustered", "drift", "equal", "sorted", "crowded", "outlier"):
             for which in ("forward", "backward"):
                 found = self.json(self.succeed(*small, "--input", kind, "--pass", which, "--copy"))
                 self.assertEqual((found["input"], found["pass"], found["n"], found["m"]), (kind, which, 300, 300))
@@ -80,7 +80,7 @@ class Commands(CliTest):
         return found
 
     def test_bench_decode(self):
-        for kind in ("gaussian", "clustered", "drift", "equal", "sorted"):
+        for kind in ("gaussian", "clustered", "drift", "equal", "sorted", "crowded", "outlier"):
             for select in (["window"], ["window", "--window", 64], ["exact"]):
                 found = self.decode("--context", 200, "--dv", 8, "--input", kind, "--select", *select)
                 self.assertEqual((found["context"], found["steps"], found["input"]), (200, 30, kind))
