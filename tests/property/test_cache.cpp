@@ -38,7 +38,7 @@ TEST_CASE("cache: random programs") {
 // One head, whose rows fill many pages and whose index has several levels.
 TEST_CASE("cache: random programs over long sequences") {
     const std::vector<Context> contexts = all_contexts();
-    for (int n = 0; n < settings().cases / 40; ++n) {
+    for (int n = 0; n < std::max(1, settings().cases / 40); ++n) {
         const uint64_t seed = settings().seed * 122949823 + static_cast<uint64_t>(n);
         Random random(seed);
         CacheSetup setup = random_setup(random);

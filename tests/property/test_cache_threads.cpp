@@ -43,7 +43,7 @@ TEST_CASE("cache threads: programs of their own side by side, made with one cont
 
 // The original goes on as well, and is gone before the forks are.
 TEST_CASE("cache threads: forks of one cache") {
-    for (int round = 0; round < settings().cases / 40; ++round) {
+    for (int round = 0; round < std::max(1, settings().cases / 40); ++round) {
         const uint64_t seed = settings().seed * 67867967 + static_cast<uint64_t>(round);
         Random random(seed);
         CacheSetup setup = random_setup(random);
