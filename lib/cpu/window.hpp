@@ -23,7 +23,7 @@ struct WindowWork {
         stride = (size_t(p.window) + 63) / 64 * 64 + 2 * simd::kListPad;
         ids = scratch.take<uint32_t>(lists * stride);
         distances = scratch.take<float>(lists * stride);
-        columns = scratch.take<int32_t>(simd::NearestLists::kMost * stride);
+        columns = scratch.take<int32_t>((lists + 3) / 4 * 4 * stride); // lists side by side, by fours
     }
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Promise 8 on long inputs that a search structure may dislike: 200,000 positions that drift along the curve, are all
-// equal or sorted. They finish (a quadratic corner would not within the test's time), and sampled rows are right.
+// Long inputs that a search structure may dislike: 200,000 positions that drift along the curve, are all equal or sorted.
+// Sampled rows are right. What they cost is promise 8: tests/kernels/test_select.cpp and tests/unit/test_exact.cpp count
+// what is looked at.
 #include <doctest/doctest.h>
 
 #include <algorithm>
