@@ -48,7 +48,7 @@ struct NearestLists {
     uint32_t *ids;
     float *distances;
     size_t stride;
-    int32_t *columns; // [kMost, stride], working memory, aligned to 64 bytes
+    int32_t *columns; // [lists, a multiple of four, stride], working memory, aligned to 64 bytes
     uint32_t *kept_ids;
     float *kept_distances;
     size_t kept_stride;
