@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "executor.hpp"
+#include "workers.hpp"
 
 namespace zeta::cpu {
 
@@ -20,13 +21,14 @@ public:
 
     void parallel_for(size_t n, size_t grain, Body body) const override;
     void pipeline(size_t n, size_t slots, size_t stages, Start start, Step step) const override;
-    int workers() const override; // at most `threads` and what the process may run
+    int workers() const override; // at most `threads`, what the process may run and what the system lets it start
     bool forked() const;
     const simd::Kernels &kernels() const override { return kernels_; }
 
 private:
     struct Arena;
 
+    const Workers granted_;
     const int threads_; // slots of the arena
     const simd::Kernels &kernels_;
     const pid_t owner_; // the process whose threads serve the arena

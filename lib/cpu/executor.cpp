@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <climits>
 #include <cstring>
 #include <exception>
 #include <mutex>
@@ -91,6 +92,11 @@ int possible(int threads) {
     return std::max(1, std::min({threads, tbb::info::default_concurrency(), int(std::min<size_t>(allowed, 1024))}));
 }
 
+// Those that serve an arena besides the caller's thread.
+Workers workers_of(int threads) {
+    return threads > 1 ? Workers(possible(threads) - 1, possible(INT_MAX) - 1) : Workers(0, 0);
+}
+
 // The executor whose task this thread is running, NULL outside.
 thread_local const ArenaExecutor *running_in = nullptr;
 
@@ -135,7 +141,7 @@ struct ArenaExecutor::Arena {
 };
 
 ArenaExecutor::ArenaExecutor(int threads, const simd::Kernels &kernels)
-    : threads_(threads > 1 ? possible(threads) : 1), kernels_(kernels), owner_(getpid()) {
+    : granted_(workers_of(threads)), threads_(1 + granted_.count()), kernels_(kernels), owner_(getpid()) {
     if (threads_ > 1) arena_ = std::make_unique<Arena>(threads_);
 }
 

@@ -27,7 +27,8 @@ enum {
 
 typedef struct zeta_context_params {
     size_t struct_size;             /* set by zeta_context_params_init */
-    int32_t threads;                /* threads a call may use, the caller's included; 0 (default): all CPUs it may run on; <= 1024 */
+    int32_t threads;                /* threads a call may use, the caller's included; 0 (default): all CPUs it may run on; <= 1024.
+                                       Fewer if the system allows no more: zeta_context_threads() says how many */
     int32_t reserved;               /* 0 */
     const char *isa;                /* "scalar", "sse4", "avx2", "avx512", "neon", "sve" or "auto"; NULL (default): the
                                        environment variable ZETA_ISA if set and not empty, else "auto", the best present */
@@ -38,7 +39,8 @@ typedef struct zeta_context_params {
 
 ZETA_API void zeta_context_params_init(zeta_context_params *params);
 
-/* Makes a context. `params` may be NULL: all defaults.
+/* Makes a context. `params` may be NULL: all defaults. Threads are started and ended again to see how many the
+ * system allows.
  * @return ZETA_OK, and *context is to be destroyed by the caller; or, with *context = NULL: ZETA_ERROR_ARGUMENT (context
  *         NULL, threads < 0 or > 1024, one allocator function without the other), ZETA_ERROR_STRUCT_SIZE, ZETA_ERROR_ISA
  *         (unknown name, or not present in this CPU and build), ZETA_ERROR_MEMORY. */
@@ -47,7 +49,9 @@ ZETA_API zeta_status zeta_context_create(zeta_context **context, const zeta_cont
 /* Frees *context and sets it to NULL; NULL or a pointer to NULL is allowed. Not while a call is using it. */
 ZETA_API void zeta_context_destroy(zeta_context **context);
 
-/* Threads a call on this context may use: as many as were asked for or the process may run, whichever is less. 0 if context is NULL. */
+/* Threads a call on this context may use: as many as were asked for, the process may run, or the system let it start beside
+ * those of its other contexts and caches when this one was made (RLIMIT_NPROC, a container's limit), whichever is least. 0 if
+ * context is NULL. */
 ZETA_API int32_t zeta_context_threads(const zeta_context *context);
 
 /* Name of the instruction set in use, a static string; NULL if context is NULL. */
