@@ -3,6 +3,7 @@
 // Loading fills a state beside the present one and swaps the two at the end; the index is built anew from the keys.
 #include "file.hpp"
 
+#include <algorithm>
 #include <cinttypes>
 #include <cmath>
 #include <utility>
@@ -74,6 +75,11 @@ struct Part {
          part.sequence, part.key_head, what);
 }
 
+// As zeta writes them: no -0.
+bool zeros(const double *numbers, size_t n) {
+    return std::all_of(numbers, numbers + n, [](double x) { return x == 0.0 && !std::signbit(x); });
+}
+
 // sums: [2, dk + dv] with the mean, working memory.
 void read_part(Reader &reader, Part part, Head &head, const Sequence &sequence, double *sums) {
     const RowShape &shape = head.rows.shape();
@@ -95,6 +101,8 @@ void read_part(Reader &reader, Part part, Head &head, const Sequence &sequence, 
     each_run(rows, begin, end, [&](uint32_t row, size_t n) { reader.get(rows.value(row), n * shape.value_bytes); });
     if (!reader.end_part()) corrupt(reader, part, "the checksum does not fit");
     if (!scales) corrupt(reader, part, "a scale is negative or not finite");
+    if (head.mean.on() && begin == 0 && !zeros(sums, 2 * channels))
+        corrupt(reader, part, "sums of evicted rows, but none is evicted");
 }
 
 } // namespace

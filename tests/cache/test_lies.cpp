@@ -139,11 +139,52 @@ TEST_CASE("contents that no cache has written") {
     for (const uint64_t bits :
          {~uint64_t{0}, uint64_t{0x7ff0000000000000}, uint64_t{0x7f8000007f800000}, uint64_t{1}}) {
         Bytes changed = data;
-        for (size_t at = sums; at + 8 <= scales; at += 8) put_u64(changed, at, bits);
+        for (size_t at = keys; at + 8 <= scales; at += 8) put_u64(changed, at, bits);
         reseal(changed);
-        CHECK(load(cache, changed).status == ZETA_OK); // NaN and infinity in keys and sums stay what they are
+        CHECK(load(cache, changed).status == ZETA_OK); // NaN and infinity in keys stay what they are
         ask(cache, setup, 4);
         append(cache, setup, 4, 3);
+    }
+    cache.reset();
+    append(cache, setup, 1, 10);
+    cache.evict_before({1});
+    const Bytes evicted = cache.save(); // 9 rows as well
+    REQUIRE(evicted.size() == data.size());
+    for (const uint64_t bits :
+         {~uint64_t{0}, uint64_t{0x7ff0000000000000}, uint64_t{0x7f8000007f800000}, uint64_t{1}}) {
+        Bytes changed = evicted;
+        for (size_t at = sums; at + 8 <= scales; at += 8) put_u64(changed, at, bits);
+        reseal(changed);
+        CHECK(load(cache, changed).status == ZETA_OK); // nor can sums of what is gone be checked
+        ask(cache, setup, 4);
+        append(cache, setup, 4, 3);
+    }
+}
+
+TEST_CASE("sums of evicted rows where none is evicted") {
+    const zeta::Context context = make_context();
+    for (const int32_t type : kWithAndWithoutScales) {
+        Setup setup;
+        setup.value_type = type;
+        zeta::Cache cache = setup.make(context);
+        for (const int64_t rows : {0, 9}) {
+            append(cache, setup, 1, rows);
+            const Bytes data = cache.save();
+            const Answer answer = ask(cache, setup, 4, rows);
+            const size_t sums = size_t(get_u64(data, 24));
+            for (size_t at = sums; at < sums + 16 * 8; at += 8)
+                for (const double sum : {100.0, 5e-324, -0.0, std::numeric_limits<double>::quiet_NaN()}) {
+                    Bytes changed = data;
+                    std::memcpy(changed.data() + at, &sum, sizeof sum);
+                    reseal(changed);
+                    const Outcome refused = load(cache, changed);
+                    CHECK(refused.status == ZETA_ERROR_FORMAT);
+                    CHECK(refused.sentence == "the buffer is corrupt: sequence 0, key head 0: sums of evicted rows, "
+                                              "but none is evicted");
+                }
+            CHECK((cache.save() == data));
+            CHECK(ask(cache, setup, 4, rows) == answer);
+        }
     }
 }
 

@@ -165,6 +165,9 @@ mutant('file-checksum', 'The checksum of rows is not looked at.', 'lib/cache/fil
        ('if (!reader.end_part()) corrupt(', 'if (!reader.end_part() && !scales) corrupt('), 'cache: a change*')
 mutant('file-scales', 'A scale may be infinite.', 'lib/cache/file.cpp',
        ('scale[i] >= 0.0f && std::isfinite(scale[i])', 'scale[i] >= 0.0f'), 'cache: contents*')
+mutant('file-sums', 'Sums of evicted rows are believed where none is evicted.', 'lib/cache/file.cpp',
+       ('return std::all_of(numbers, numbers + n, [](double x) { return x == 0.0 && !std::signbit(x); });', 'return n > 0;'),
+       'cache: sums*')
 mutant('file-magic', 'A file is known by its first four bytes.', 'lib/cache/file_head.cpp',
        ('if (std::memcmp(head.magic, kMagic, sizeof kMagic) != 0)', 'if (std::memcmp(head.magic, kMagic, 4) != 0)'),
        'cache: files of*')
