@@ -24,12 +24,13 @@ public:
         units_ = make_units<cpu::BackwardUnit>(scratch, executor_, p_, [&](cpu::BackwardUnit &u) {
             u.take(scratch, executor_, p_, t_, cpu::largest_unit(p_), threads());
         });
-        gamma_ = scratch.take<double>(size_t(cpu::unit_count(p_)) * size_t(p_.heads_per_key()));
+        if (t_.grad_gamma.present())
+            gamma_ = scratch.take<double>(size_t(cpu::unit_count(p_)) * size_t(p_.heads_per_key()));
     }
     void run(int slot, int worker, const Unit &unit) {
         const int64_t index = (unit.batch + unit.sequence) * p_.key_heads + unit.key_head; // batch or sequence is 0
         units_[slot].run(executor_, context_, progress_, p_, t_, unit, saved_, work_, threads(), worker,
-                         gamma_ + index * p_.heads_per_key());
+                         gamma_ == nullptr ? nullptr : gamma_ + index * p_.heads_per_key());
     }
     // Sums over batches and sequences, in order.
     void finish() {
@@ -59,7 +60,7 @@ private:
     ProgressMeter progress_;
     cpu::BackwardWork *work_ = nullptr;
     cpu::BackwardUnit *units_ = nullptr;
-    double *gamma_ = nullptr; // [units, heads per key]
+    double *gamma_ = nullptr; // [units, heads per key], if dL/d gamma is wanted
 };
 
 } // namespace

@@ -275,6 +275,55 @@ TEST_CASE("memory: scratch and saved stay within their bounds") {
     }
 }
 
+TEST_CASE("memory: heads that are not in flight, and wide windows, take no more than is published") {
+    const int32_t threads = 2;
+    const Context context = hooked_context(threads);
+    Params params(plain_case(1, 1, 1, 3, 4, 1));
+    zeta_attention_params &options = params.c;
+    zeta_forward_args forward;
+    zeta_backward_args backward;
+    zeta_forward_args_init(&forward);
+    zeta_backward_args_init(&backward);
+    const auto view = [](int64_t b, int64_t h, int64_t n, int64_t channels) {
+        const int64_t shape[] = {b, h, n, channels};
+        return zeta_tensor_contiguous(nullptr, ZETA_F32, 4, shape);
+    };
+    const auto check = [&](int64_t b, int64_t h, int64_t n, int64_t longest, int64_t sequences, bool gamma) {
+        CAPTURE(b);
+        CAPTURE(longest);
+        CAPTURE(gamma);
+        CAPTURE(options.window);
+        const zeta_tensor points = view(b, h, n, 3), channels = view(b, h, n, 4);
+        const zeta_tensor heads = zeta_tensor_contiguous(nullptr, ZETA_F32, 1, &h);
+        forward.q = forward.k = backward.q = backward.k = backward.grad_q = backward.grad_k = &points;
+        forward.v = forward.out = backward.v = backward.grad_out = backward.grad_v = &channels;
+        backward.grad_gamma = gamma ? &heads : nullptr;
+        size_t size = 0;
+        const double flying = threads * 32.0 * double(2 * longest * (3 + 8));
+        const double queries = threads * (80.0 * std::max(options.window, options.neighbours) + (1 << 20));
+        REQUIRE(zeta_forward_scratch_size(context.get(), &options, &forward, &size) == ZETA_OK);
+        CHECK(double(size) <= flying + queries);
+        REQUIRE(zeta_backward_scratch_size(context.get(), &options, &backward, &size) == ZETA_OK);
+        CHECK(double(size) <= flying + queries + (gamma ? 8.0 * double(sequences * h) : 0.0));
+    };
+    options.neighbours = 32;
+    const int64_t many = 1 << 20;
+    std::vector<int64_t> lengths(size_t(many), 0);
+    lengths[0] = 10;
+    for (const int32_t window : {0, 1024, ZETA_MAX_WINDOW}) {
+        options.window = window;
+        for (const bool gamma : {false, true}) {
+            check(many, 32, 1, 1, many, gamma);
+            check(1, 1, 5000, 5000, 1, gamma);
+            options.sequences = many;
+            options.q_lengths = lengths.data();
+            check(1, 64, 10, 10, many, gamma);
+            options.sequences = 0;
+            options.q_lengths = nullptr;
+        }
+    }
+}
+
 TEST_CASE("memory: nothing grows with N K") {
     const Context context = hooked_context(2);
     for (const bool exact : {false, true}) {

@@ -102,7 +102,8 @@ ZETA_API void zeta_forward_args_init(zeta_forward_args *args);
 ZETA_API void zeta_backward_args_init(zeta_backward_args *args);
 
 /* Bytes of scratch that make a call allocate nothing (at one thread; at more, oneTBB may). At most
- * 32 (M + N)(dk + 8) bytes per head in flight plus O(K dv) per thread.
+ * 32 (M + N)(dk + 8) bytes per head in flight, O(K dv) per thread, O(W) per thread if a window is re-ranked, and with
+ * grad_gamma 8 bytes per batch (or packed sequence) and query head.
  * @return ZETA_OK; else *size = 0 and the status zeta_forward / zeta_backward would give. */
 ZETA_API zeta_status zeta_forward_scratch_size(zeta_context *context, const zeta_attention_params *params,
                                                const zeta_forward_args *args, size_t *size);
