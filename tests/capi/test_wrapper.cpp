@@ -175,6 +175,69 @@ TEST_CASE("errors are exceptions") {
     CHECK_THROWS_AS(zeta::Context{params}, zeta::Error);
 }
 
+TEST_CASE("a refused call leaves what it would have resized") {
+    Data data;
+    zeta::Context context;
+    const std::vector<float> numbers_before{1, 2, 3};
+    std::vector<float> per_head = numbers_before;
+    const auto refused = [&](const zeta::Tensor &q, const zeta::Tensor &k) {
+        CHECK_THROWS_AS(context.recall(data.params, q, k, &per_head), zeta::Error);
+        CHECK(per_head == numbers_before);
+    };
+    const zeta::Tensor one(data.k.data(), {1, 1, 1, 1});
+    const zeta::BFloat16 half{};
+    refused(zeta::Tensor(data.q.data(), {1, std::int64_t{1} << 61, 0, 3}), data.keys());
+    refused(zeta::Tensor(&half, {1, std::int64_t{1} << 61, 0, 1}), zeta::Tensor(&half, {1, 1, 1, 1}));
+    refused(zeta::Tensor(data.q.data(), {1, std::int64_t{1} << 62, 0, 1}), one);
+    refused(zeta::Tensor(data.q.data(), {1, -1, 1, 1}), one);
+    refused(zeta::Tensor(data.q.data(), {1}), one);
+    refused({}, one);
+    refused(data.queries(), one);
+    CHECK(context.recall(data.params, zeta::Tensor(data.q.data(), {1, 0, N, DK}), data.keys(), &per_head) == 1.0);
+    CHECK(per_head.empty());
+
+    const zeta::Saved before(3, std::byte{7});
+    zeta::Saved saved = before;
+    const zeta::ForwardTensors tensors{data.queries(), data.keys(), data.values(), data.output(), {}, {}, &saved};
+    CHECK_THROWS_AS(context.dense_forward(data.params, tensors), zeta::Error);
+    CHECK(saved == before);
+    CHECK_THROWS_AS(context.attend_neighbours(data.params, {}, tensors), zeta::Error);
+    CHECK(saved == before);
+    zeta::ForwardTensors overlapping = tensors;
+    overlapping.out = zeta::Tensor(const_cast<float *>(data.v.data()), {1, H, N, DV});
+    CHECK_THROWS_AS(context.forward(data.params, overlapping), zeta::Error);
+    CHECK(saved == before);
+    context.forward(data.params, tensors);
+    const zeta::Saved made = saved;
+    CHECK(made.size() > before.size());
+    CHECK_THROWS_AS(context.forward(data.params, overlapping), zeta::Error);
+    CHECK(saved == made);
+    context.forward(data.params, tensors); // into the same memory
+    CHECK(saved == made);
+}
+
+TEST_CASE("a cache that was moved from is refused like any other error") {
+    zeta::Context context;
+    zeta::Cache cache(context, zeta::CacheParams()), owner(std::move(cache));
+    CHECK(owner.batches() == 1);
+    CHECK(cache.batches() == -1);
+    CHECK(cache.length() == -1);
+    CHECK_THROWS_AS(cache.truncate({}), zeta::Error);
+    CHECK_THROWS_AS(cache.truncate({0}), zeta::Error);
+    CHECK_THROWS_AS(cache.evict_before({}), zeta::Error);
+    CHECK_THROWS_AS(cache.reset(), zeta::Error);
+    CHECK_THROWS_AS(cache.fork(), zeta::Error);
+    CHECK_THROWS_AS(cache.save(), zeta::Error);
+    CHECK_THROWS_AS(cache.step({}), zeta::Error);
+    cache = owner.fork({0, 0, 0});
+    CHECK(cache.batches() == 3);
+    CHECK(cache.batches() == zeta_cache_batches(cache.get()));
+    std::swap(cache, owner);
+    CHECK(cache.batches() == 1);
+    CHECK(owner.fork().batches() == 3);
+    owner.truncate({0, 0, 0});
+}
+
 TEST_CASE("contexts move") {
     zeta::Context context;
     zeta_context *const handle = context.get();

@@ -161,8 +161,7 @@ public:
 
     void forward(const zeta_attention_params &params, const ForwardTensors &tensors) {
         zeta_forward_args args = forward_args(tensors);
-        save(params, tensors, args);
-        check(zeta_forward(context_, &params, &args));
+        saving(params, tensors, args, [&] { return zeta_forward(context_, &params, &args); });
     }
 
     void backward(const zeta_attention_params &params, const BackwardTensors &tensors) {
@@ -173,16 +172,15 @@ public:
     // The control: all allowed keys. tensors.neighbours and tensors.saved must not be given.
     void dense_forward(const zeta_attention_params &params, const ForwardTensors &tensors) {
         zeta_forward_args args = forward_args(tensors);
-        save(params, tensors, args);
-        check(zeta_dense_forward(context_, &params, &args));
+        saving(params, tensors, args, [&] { return zeta_dense_forward(context_, &params, &args); });
     }
 
     // Attention over given neighbours.
     void attend_neighbours(const zeta_attention_params &params, const Tensor &neighbours,
                            const ForwardTensors &tensors) {
         zeta_forward_args args = forward_args(tensors);
-        save(params, tensors, args);
-        check(zeta_attend_neighbours(context_, &params, neighbours.get(), &args));
+        saving(params, tensors, args,
+               [&] { return zeta_attend_neighbours(context_, &params, neighbours.get(), &args); });
     }
 
     void attend_neighbours_backward(const zeta_attention_params &params, const Tensor &neighbours,
@@ -201,14 +199,17 @@ public:
     double recall(const zeta_attention_params &params, const Tensor &q, const Tensor &k,
                   std::vector<float> *per_head = nullptr) {
         double result = 0;
-        float *heads = nullptr;
-        if (per_head != nullptr) {
-            const bool countable =
-                q && q.get()->rank > 1 && q.get()->shape[1] > 0; // else the call refuses q or has no head
-            per_head->assign(countable ? static_cast<std::size_t>(q.get()->shape[1]) : 0, 0.0f);
-            heads = per_head->empty() ? nullptr : per_head->data();
+        if (per_head == nullptr || !q || q.get()->rank < 2 || q.get()->shape[1] <= 0) { // refused, or without heads
+            check(zeta_recall(context_, &params, q.get(), k.get(), &result, nullptr));
+            if (per_head != nullptr) per_head->clear();
+            return result;
         }
-        check(zeta_recall(context_, &params, q.get(), k.get(), &result, heads));
+        // More heads than memory can have are refused by the call, which is told of one number and writes none.
+        const std::uint64_t count = static_cast<std::uint64_t>(q.get()->shape[1]);
+        std::vector<float> heads;
+        heads.resize(count > heads.max_size() ? 1 : static_cast<std::size_t>(count));
+        check(zeta_recall(context_, &params, q.get(), k.get(), &result, heads.data()));
+        *per_head = std::move(heads);
         return result;
     }
 
@@ -262,13 +263,19 @@ private:
         return args;
     }
 
-    void save(const zeta_attention_params &params, const ForwardTensors &tensors, zeta_forward_args &args) {
-        if (tensors.saved == nullptr) return;
+    // Makes the call; what it saves, if that is wanted, takes the place of the caller's vector only if it succeeds.
+    template <class Call>
+    void saving(const zeta_attention_params &params, const ForwardTensors &tensors, zeta_forward_args &args,
+                const Call &call) {
+        if (tensors.saved == nullptr) return check(call());
         std::size_t size = 0;
         check(zeta_saved_size(context_, &params, &args, &size));
-        tensors.saved->resize(size);
-        args.saved = tensors.saved->data();
+        const bool fits = tensors.saved->size() == size;
+        Saved made(fits ? 0 : size);
+        args.saved = fits ? tensors.saved->data() : made.data();
         args.saved_size = size;
+        check(call());
+        if (!fits) *tensors.saved = std::move(made);
     }
 
     zeta_context *context_ = nullptr;
@@ -277,20 +284,22 @@ private:
 // Decode, one token or many at a time; see cache.h. Arrays have one number a sequence.
 class Cache {
 public:
-    Cache(const Context &context, const zeta_cache_params &params) {
+    Cache(const Context &context, const zeta_cache_params &params) : batches_(params.batches) {
         check(zeta_cache_create(&cache_, context.get(), &params));
     }
     ~Cache() { zeta_cache_destroy(&cache_); }
-    Cache(Cache &&other) noexcept : cache_(std::exchange(other.cache_, nullptr)) {}
+    Cache(Cache &&other) noexcept
+        : cache_(std::exchange(other.cache_, nullptr)), batches_(std::exchange(other.batches_, -1)) {}
     Cache &operator=(Cache &&other) noexcept {
         std::swap(cache_, other.cache_);
+        std::swap(batches_, other.batches_);
         return *this;
     }
     Cache(const Cache &) = delete;
     Cache &operator=(const Cache &) = delete;
 
     zeta_cache *get() const noexcept { return cache_; }
-    std::int64_t batches() const noexcept { return zeta_cache_batches(cache_); }
+    std::int64_t batches() const noexcept { return batches_; }
     std::int64_t length(std::int64_t sequence = 0) const noexcept { return zeta_cache_length(cache_, sequence); }
     std::int64_t first(std::int64_t sequence = 0) const noexcept { return zeta_cache_first(cache_, sequence); }
     std::size_t bytes() const noexcept { return zeta_cache_bytes(cache_); }
@@ -310,15 +319,16 @@ public:
 
     // All sequences; or those chosen, in that order.
     Cache fork() {
-        Cache result;
+        Cache result(batches_);
         check(zeta_cache_fork(cache_, nullptr, 0, &result.cache_));
         return result;
     }
     Cache fork(const std::vector<std::int64_t> &sequences) {
         const std::int64_t none = 0; // no sequence is refused, not taken for all
         const std::int64_t *chosen = sequences.empty() ? &none : sequences.data();
-        Cache result;
-        check(zeta_cache_fork(cache_, chosen, static_cast<std::int64_t>(sequences.size()), &result.cache_));
+        const auto count = static_cast<std::int64_t>(sequences.size());
+        Cache result(count);
+        check(zeta_cache_fork(cache_, chosen, count, &result.cache_));
         return result;
     }
 
@@ -338,7 +348,7 @@ public:
     }
 
 private:
-    Cache() = default;
+    explicit Cache(std::int64_t batches) : batches_(batches) {}
 
     void call(zeta_status (*function)(zeta_cache *, const zeta_cache_args *), const CacheTensors &tensors) {
         zeta_cache_args args;
@@ -354,12 +364,13 @@ private:
     }
 
     const std::int64_t *counted(const std::vector<std::int64_t> &numbers, const char *function) const {
-        if (static_cast<std::int64_t>(numbers.size()) != batches())
+        if (cache_ != nullptr && static_cast<std::int64_t>(numbers.size()) != batches_) // NULL: refused by the call
             throw std::invalid_argument(std::string("zeta::Cache::") + function + ": as many numbers as sequences");
         return numbers.data();
     }
 
     zeta_cache *cache_ = nullptr;
+    std::int64_t batches_; // never changes, and so may be read while another thread's call is using the cache
 };
 
 } // namespace wrapper
