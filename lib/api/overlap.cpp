@@ -184,21 +184,20 @@ Footprint footprint(const char *name, const zeta_tensor &tensor, bool written) {
     result.name = name;
     result.written = written;
     result.base = reinterpret_cast<uintptr_t>(tensor.data);
+    for (int axis = 0; axis < tensor.rank; ++axis)
+        if (tensor.shape[axis] == 0) return result; // strides were not checked, and do not matter
     const int64_t size = static_cast<int64_t>(zeta_dtype_size(tensor.dtype));
     result.run = size;
     for (int axis = 0; axis < tensor.rank; ++axis) {
         const int64_t extent = tensor.shape[axis];
-        if (extent == 0) result.run = 0;
-        if (extent <= 1) continue;
+        if (extent == 1) continue;
         if (axis == tensor.rank - 1) {
             result.run *= extent;
         } else {
             result.extent[result.axes] = extent;
             result.stride[result.axes++] = tensor.stride[axis] * size;
         }
-        if (result.run == 0) break;
     }
-    if (result.run == 0) result.axes = 0;
     return result;
 }
 

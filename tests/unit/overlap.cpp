@@ -134,6 +134,17 @@ TEST_CASE("unrelated strides are decided exactly and quickly") {
     CHECK(overlapping(a, near) == meets);
 }
 
+TEST_CASE("strides of an empty view, which nothing has checked") {
+    for (int axis = 0; axis < 3; ++axis) {
+        zeta_tensor empty = view_at(4096, ZETA_F32, {2, 2, 2, 3}, {INT64_MAX, INT64_MIN, INT64_MAX / 2, 1});
+        empty.shape[axis] = 0;
+        const Footprint none = footprint("empty", empty, true);
+        CHECK(none.run == 0);
+        CHECK(none.axes == 0);
+        CHECK_FALSE(overlaps_itself(none));
+    }
+}
+
 TEST_CASE("plain memory and empty views") {
     const zeta_tensor empty = view_at(4096, ZETA_F32, {1, 1, 0, 3}, {0, 0, 3, 1});
     const zeta_tensor full = view_at(4096, ZETA_F32, {1, 1, 8, 3}, {0, 0, 3, 1});
