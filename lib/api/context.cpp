@@ -3,7 +3,7 @@
 #include "../context.hpp"
 
 #include <cstring>
-#include <new>
+#include <memory>
 #include <sched.h>
 #include <thread>
 
@@ -71,8 +71,9 @@ zeta_status zeta_context_create(zeta_context **context, const zeta_context_param
         if (context == nullptr) fail(ZETA_ERROR_ARGUMENT, "context is NULL");
         *context = nullptr;
         const zeta::FpEnvironment environment;
-        *context = new zeta_context(checked(params));
-        warn_of_slow_blas(**context);
+        auto made = std::make_unique<zeta_context>(checked(params));
+        warn_of_slow_blas(*made); // the caller's callback may throw
+        *context = made.release();
     });
 }
 
