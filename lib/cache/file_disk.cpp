@@ -73,18 +73,22 @@ std::string target_of(const char *path) {
     io_error("replace", path, ELOOP);
 }
 
-// Makes a rename in the folder durable. File systems that cannot say so.
-bool sync_folder(const char *folder) {
-    const int file = repeat([&] { return open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
-    if (file == -1) return false;
-    const bool done = repeat([&] { return fsync(file); }) == 0 || errno == EINVAL || errno == ENOTSUP;
-    const int error = errno;
-    close(file);
-    errno = error;
-    return done;
+} // namespace
+
+OpenFolder::OpenFolder(const std::string &path)
+    : folder_(repeat([&] { return open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); })) {
+    // One that may be written but not read does not open, and takes the file all the same.
+    if (folder_ == -1 && errno != EACCES) io_error("open the folder", path.c_str(), errno);
 }
 
-} // namespace
+OpenFolder::~OpenFolder() {
+    if (folder_ != -1) close(folder_);
+}
+
+bool OpenFolder::sync(int file) const {
+    const auto flush = [&] { return folder_ != -1 ? fsync(folder_) : syncfs(file); };
+    return repeat(flush) == 0 || errno == EINVAL || errno == ENOTSUP || errno == ENOSYS; // cannot be said here
+}
 
 DiskSink::DiskSink(const Context &context, const char *path)
     : buffer_(context.allocate(kBuffer)), path_(target_of(path)) { // a symbolic link stays one
@@ -96,6 +100,7 @@ DiskSink::DiskSink(const Context &context, const char *path)
     }
     const size_t slash = path_.rfind('/');
     folder_ = slash == std::string::npos ? "." : path_.substr(0, slash + 1);
+    open_folder_ = std::make_unique<OpenFolder>(folder_);
     create();
 }
 
@@ -148,9 +153,10 @@ void DiskSink::commit() {
     flush();
     if (repeat([&] { return fsync(file_); }) != 0) failed("write", temporary_);
     if (rename(temporary_.c_str(), path_.c_str()) != 0) failed("replace", path_);
+    const int error = open_folder_->sync(file_) ? 0 : errno;
     close(file_); // everything is on the disk already
     file_ = -1;
-    if (!sync_folder(folder_.c_str())) failed("make durable the folder", folder_);
+    if (error != 0) io_error("make durable the folder", folder_.c_str(), error);
 }
 
 DiskSource::DiskSource(const Context &context, const char *path) : buffer_(context.allocate(kBuffer)) {

@@ -3,12 +3,28 @@
 // interrupts that, the path names the old file or the whole new one. Errors are ZETA_ERROR_IO with the system's reason.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "../context.hpp"
 #include "file_stream.hpp"
 
 namespace zeta::cache {
+
+// The folder that a file is renamed in, open before anything in it changes.
+class OpenFolder {
+public:
+    explicit OpenFolder(const std::string &path);
+    ~OpenFolder();
+    OpenFolder(const OpenFolder &) = delete;
+    OpenFolder &operator=(const OpenFolder &) = delete;
+
+    // Makes a rename of the open `file` in it durable; false, with errno, if that fails.
+    bool sync(int file) const;
+
+private:
+    int folder_;
+};
 
 class DiskSink final : public Sink {
 public:
@@ -31,6 +47,7 @@ private:
     unsigned mode_ = 0666; // permissions: those of the file that is replaced
     bool replaces_ = false;
     int file_ = -1;
+    std::unique_ptr<OpenFolder> open_folder_;
 };
 
 class DiskSource final : public Source {

@@ -116,6 +116,41 @@ TEST_CASE("folders and files without permission") {
     CHECK(load.sentence == "cannot open '" + saved.path + "': Permission denied");
 }
 
+TEST_CASE("a folder that may be written but not read") {
+    const uid_t self = geteuid(), nobody = 65534;
+    const uid_t other = self == 0 ? nobody : self;
+    if (seteuid(other) != 0) return;
+    REQUIRE(seteuid(self) == 0);
+    Saved saved;
+    REQUIRE(chmod(saved.folder.path().c_str(), self == 0 ? 0733 : 0300) == 0);
+    REQUIRE(seteuid(other) == 0);
+    const Outcome save = outcome([&] { saved.cache.save(saved.path); });
+    REQUIRE(seteuid(self) == 0);
+    CHECK_MESSAGE(save.status == ZETA_OK, save.sentence);
+    REQUIRE(chmod(saved.folder.path().c_str(), 0755) == 0);
+    CHECK(read_file(saved.path) == saved.cache.save());
+    CHECK(saved.folder.names() == std::vector<std::string>{"cache"});
+}
+
+TEST_CASE("any number of files that may be open") {
+    Saved saved;
+    const Bytes content = saved.cache.save();
+    rlimit old{};
+    REQUIRE(getrlimit(RLIMIT_NOFILE, &old) == 0);
+    const int next = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    REQUIRE(next != -1);
+    close(next);
+    for (rlim_t files = 0; files <= 2; ++files) {
+        const rlimit limit{rlim_t(next) + files, old.rlim_max};
+        REQUIRE(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+        const Outcome save = outcome([&] { saved.cache.save(saved.path); });
+        setrlimit(RLIMIT_NOFILE, &old);
+        CHECK(save.status == (files < 2 ? ZETA_ERROR_IO : ZETA_OK)); // the folder and the file
+        CHECK(read_file(saved.path) == (files < 2 ? saved.old : content));
+        CHECK(saved.folder.names() == std::vector<std::string>{"cache"});
+    }
+}
+
 TEST_CASE("permissions and symbolic links stay") {
     Saved saved;
     REQUIRE(chmod(saved.path.c_str(), 0640) == 0);
