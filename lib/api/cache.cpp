@@ -46,7 +46,7 @@ void save_buffer(Cache &cache, void *data, size_t *size) {
     api::check_pointer("size", size, alignof(size_t));
     const size_t needed = cache.save_size();
     if (data != nullptr) {
-        api::check_buffer("data", data, *size);
+        api::check_buffer("data", data, "*size", *size);
         if (*size < needed)
             fail(ZETA_ERROR_SCRATCH, "*size is %zu but saving this cache needs %zu bytes", *size, needed);
         cache.save(data);
@@ -165,7 +165,7 @@ zeta_status zeta_cache_load(zeta_cache *cache, const char *path) {
 zeta_status zeta_cache_load_buffer(zeta_cache *cache, const void *data, size_t size) {
     return serve(cache, [&](Cache &c) {
         if (data == nullptr) fail(ZETA_ERROR_ARGUMENT, "data is NULL");
-        api::check_buffer("data", data, size);
+        api::check_buffer("data", data, "size", size);
         c.load(data, size);
     });
 }

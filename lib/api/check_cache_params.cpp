@@ -68,6 +68,9 @@ void check_unused_options(const zeta_attention_params &options) {
     if (options.sequences != 0)
         fail(ZETA_ERROR_ARGUMENT, "sequences is %lld: must be 0, a cache's sequences are its batches",
              shown{options.sequences});
+    if (options.q_lengths != nullptr || options.k_lengths != nullptr)
+        fail(ZETA_ERROR_ARGUMENT, "%s is given but must be NULL in a cache",
+             options.q_lengths != nullptr ? "q_lengths" : "k_lengths");
     if (options.progress != nullptr) fail(ZETA_ERROR_ARGUMENT, "progress is given but must be NULL in a cache");
 }
 
@@ -102,8 +105,8 @@ std::shared_ptr<const cache::Shape> check_cache_params(const zeta_cache_params *
     const zeta_attention_params options = given_attention(given.attention);
     auto shape = std::make_shared<cache::Shape>();
     Problem &problem = shape->problem;
-    problem = resolve_options(options);
     check_unused_options(options);
+    problem = resolve_options(options);
     problem.batches = given.batches;
     problem.query_heads = given.query_heads;
     problem.key_heads = given.key_heads == 0 ? given.query_heads : given.key_heads;

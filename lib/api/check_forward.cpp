@@ -14,9 +14,9 @@ void check_unused(const char *name, const void *pointer, const char *call) {
 }
 
 void check_memory(const Checked &checked, const zeta_tensor *given, const zeta_forward_args &args) {
-    check_buffer("saved", args.saved, args.saved_size);
+    check_buffer("saved", args.saved, "saved_size", args.saved_size);
     check_alignment("saved", args.saved, alignof(uint32_t));
-    check_buffer("scratch", args.scratch, args.scratch_size);
+    check_buffer("scratch", args.scratch, "scratch_size", args.scratch_size);
     Overlaps overlaps;
     add_params_inputs(overlaps, checked.problem);
     overlaps.input("neighbours", given);

@@ -82,13 +82,14 @@ void resolve_gamma(const zeta_attention_params &params, Problem &problem) {
                  static_cast<double>(params.gamma[i]));
 }
 
-void check_sequence(const Problem &problem, int64_t s) {
+void check_sequence(const Problem &problem, int64_t s, bool own_keys) {
     const int64_t q = problem.q_lengths[s], k = problem.k_lengths[s];
     if (q < 0) fail(ZETA_ERROR_SHAPE, "q_lengths[%lld] is %lld: must be at least 0", shown{s}, shown{q});
     if (k < 0) fail(ZETA_ERROR_SHAPE, "k_lengths[%lld] is %lld: must be at least 0", shown{s}, shown{k});
     if (k > ZETA_MAX_KEYS)
-        fail(ZETA_ERROR_SHAPE, "k_lengths[%lld] is %lld: a sequence has at most %d keys", shown{s}, shown{k},
-             ZETA_MAX_KEYS);
+        fail(ZETA_ERROR_SHAPE, "%s[%lld] is %lld: a sequence has at most %d keys%s",
+             own_keys ? "k_lengths" : "q_lengths", shown{s}, shown{k}, ZETA_MAX_KEYS,
+             own_keys ? "" : ", and k_lengths is NULL: as q_lengths");
     if (problem.causal && k < q)
         fail(ZETA_ERROR_SHAPE,
              "k_lengths[%lld] is %lld but q_lengths[%lld] is %lld: a causal call needs as many keys as queries or more",
@@ -102,16 +103,16 @@ void resolve_sequences(const zeta_attention_params &params, Problem &problem) {
     if (problem.batches != 1)
         fail(ZETA_ERROR_SHAPE, "sequences is %lld but q has %lld batches: packed sequences need exactly 1",
              shown{problem.sequences}, shown{problem.batches});
-    for (int64_t s = 0; s < problem.sequences; ++s) check_sequence(problem, s);
+    for (int64_t s = 0; s < problem.sequences; ++s) check_sequence(problem, s, params.k_lengths != nullptr);
     int64_t queries = 0, keys = 0;
     for (int64_t s = 0; s < problem.sequences; ++s) {
         if (__builtin_add_overflow(queries, problem.q_lengths[s], &queries) || queries > problem.queries)
-            fail(ZETA_ERROR_SHAPE, "q_lengths[0] to q_lengths[%lld] add up to %lld but q has %lld positions",
-                 shown{s}, shown{queries}, shown{problem.queries});
+            fail(ZETA_ERROR_SHAPE, "q_lengths[0] to q_lengths[%lld] add up to %lld but q has %lld positions", shown{s},
+                 shown{queries}, shown{problem.queries});
         if (__builtin_add_overflow(keys, problem.k_lengths[s], &keys) || keys > problem.keys)
             fail(ZETA_ERROR_SHAPE, "%s[0] to [%lld] add up to %lld but k has %lld positions",
-                 params.k_lengths != nullptr ? "k_lengths" : "k_lengths (NULL: as q_lengths)", shown{s},
-                 shown{keys}, shown{problem.keys});
+                 params.k_lengths != nullptr ? "k_lengths" : "k_lengths (NULL: as q_lengths)", shown{s}, shown{keys},
+                 shown{problem.keys});
     }
     if (queries != problem.queries)
         fail(ZETA_ERROR_SHAPE, "q_lengths add up to %lld but q has %lld positions", shown{queries},

@@ -101,7 +101,8 @@ Checked check_recall(const zeta_attention_params *params, const zeta_tensor *q, 
     check_pointer("recall", recall, alignof(double));
     check_alignment("recall_per_head", recall_per_head, alignof(float));
     const size_t heads = static_cast<size_t>(checked.problem.query_heads);
-    check_buffer("recall_per_head", recall_per_head, recall_per_head == nullptr ? 0 : heads * sizeof(float));
+    check_buffer("recall_per_head", recall_per_head, "its size in bytes",
+                 recall_per_head == nullptr ? 0 : heads * sizeof(float));
     Overlaps overlaps;
     add_params_inputs(overlaps, checked.problem);
     overlaps.input("q", q);

@@ -148,11 +148,11 @@ void check_alignment(const char *name, const void *pointer, size_t alignment) {
     fail(ZETA_ERROR_ARGUMENT, "%s is %p: it needs an address divisible by %zu", name, pointer, alignment);
 }
 
-void check_buffer(const char *name, const void *data, size_t size) {
+void check_buffer(const char *name, const void *data, const char *size_name, size_t size) {
     if (data == nullptr && size != 0)
-        fail(ZETA_ERROR_ARGUMENT, "%s is NULL but %s_size is %zu: no buffer has size 0", name, name, size);
+        fail(ZETA_ERROR_ARGUMENT, "%s is NULL but %s is %zu: no buffer has size 0", name, size_name, size);
     if (size > static_cast<size_t>(kMaxBytes) || size > UINTPTR_MAX - reinterpret_cast<uintptr_t>(data))
-        fail(ZETA_ERROR_ARGUMENT, "%s is %p and %s_size is %zu: it ends past the address space", name, data, name,
+        fail(ZETA_ERROR_ARGUMENT, "%s is %p and %s is %zu: it ends past the address space", name, data, size_name,
              size);
 }
 

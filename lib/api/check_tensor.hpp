@@ -48,7 +48,7 @@ void check_pointer(const char *name, const void *pointer, size_t alignment);
 void check_alignment(const char *name, const void *pointer, size_t alignment);
 
 // A buffer of the caller with its size: NULL only if the size is 0, and inside the address space.
-void check_buffer(const char *name, const void *data, size_t size);
+void check_buffer(const char *name, const void *data, const char *size_name, size_t size);
 
 // The View of an accepted tensor; absent if `tensor` is NULL. Axes of extent <= 1, and all axes of a tensor without
 // elements, get stride 0. A tensor given without data (none needed) gets the address of a dummy, so that present()

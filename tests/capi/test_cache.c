@@ -41,7 +41,9 @@ SPOIL(bad_gamma_count, c->attention.gamma_count = 3)
 SPOIL(bad_grid, c->scale[4] = -1.0f)
 SPOIL(bad_grid_heads, c->attention.grid.heads = H)
 SPOIL(packed, c->attention.sequences = 1; c->attention.q_lengths = c->lengths)
+SPOIL(two_sequences, c->attention.sequences = 2)
 SPOIL(lengths_alone, c->attention.q_lengths = c->lengths)
+SPOIL(k_lengths_alone, c->attention.k_lengths = c->lengths)
 static int go_on(void *user, double fraction) {
     (void)user;
     (void)fraction;
@@ -112,7 +114,9 @@ static const struct bad_cache creations[] = {
     {"grid", IN(CREATE), ZETA_ERROR_ARGUMENT, "grid.scale[1][1] is -1", bad_grid},
     {"grid.heads", IN(CREATE), ZETA_ERROR_ARGUMENT, "grid.heads is 4", bad_grid_heads},
     {"sequences", IN(CREATE), ZETA_ERROR_ARGUMENT, "sequences is 1", packed},
-    {"q_lengths", IN(CREATE), ZETA_ERROR_ARGUMENT, "q_lengths", lengths_alone},
+    {"sequences", IN(CREATE), ZETA_ERROR_ARGUMENT, "sequences is 2: must be 0", two_sequences},
+    {"q_lengths", IN(CREATE), ZETA_ERROR_ARGUMENT, "q_lengths is given but must be NULL", lengths_alone},
+    {"k_lengths", IN(CREATE), ZETA_ERROR_ARGUMENT, "k_lengths is given but must be NULL", k_lengths_alone},
     {"progress", IN(CREATE), ZETA_ERROR_ARGUMENT, "progress", progress},
 };
 
@@ -138,7 +142,10 @@ static const struct bad_cache others[] = {
     {"size NULL", IN(SAVE_BUFFER), ZETA_ERROR_ARGUMENT, "size is NULL", no_size},
     {"size small", IN(SAVE_BUFFER), ZETA_ERROR_SCRATCH, "size is", small_size},
     {"size 0", IN(SAVE_BUFFER), ZETA_ERROR_SCRATCH, "size is 0", no_size_at_all},
-    {"size past memory", IN(SAVE_BUFFER) | IN(LOAD_BUFFER), ZETA_ERROR_ARGUMENT, "address space", size_past_memory},
+    {"size past memory", IN(SAVE_BUFFER), ZETA_ERROR_ARGUMENT, "and *size is 18446744073709551615: it ends past",
+     size_past_memory},
+    {"size past memory", IN(LOAD_BUFFER), ZETA_ERROR_ARGUMENT, "and size is 18446744073709551615: it ends past",
+     size_past_memory},
     {"data NULL", IN(LOAD_BUFFER), ZETA_ERROR_ARGUMENT, "data is NULL", no_data},
     {"data cut", IN(LOAD_BUFFER), ZETA_ERROR_FORMAT, "", small_size},
     {"data empty", IN(LOAD_BUFFER), ZETA_ERROR_FORMAT, "", no_size_at_all},

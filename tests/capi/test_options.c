@@ -108,6 +108,8 @@ SPOIL(lengths_long, pack(c); c->q_lengths[0] = 3)
 SPOIL(lengths_k, pack(c); c->k_lengths[1] = 2)
 SPOIL(lengths_k_default, pack(c); c->params.k_lengths = NULL)
 SPOIL(lengths_causal, pack(c); c->k_lengths[0] = 1; c->k_lengths[1] = 3)
+SPOIL(lengths_most, pack(c); c->q_lengths[0] = ZETA_MAX_KEYS + 1; c->params.k_lengths = NULL)
+SPOIL(lengths_most_k, pack(c); c->k_lengths[0] = ZETA_MAX_KEYS + 1)
 SPOIL(lengths_overflow, pack(c); c->q_lengths[0] = c->q_lengths[1] = INT64_MAX)
 
 /* The first output of each function is where an option's numbers are. */
@@ -196,6 +198,9 @@ static const struct bad cases[] = {
     {"k_lengths", ATTENTION, ZETA_ERROR_SHAPE, "k_lengths", lengths_k},
     {"k_lengths NULL", ATTENTION, ZETA_ERROR_SHAPE, "as q_lengths", lengths_k_default},
     {"k < q", ATTENTION, ZETA_ERROR_SHAPE, "k_lengths[0] is 1 but q_lengths[0] is 2", lengths_causal},
+    {"q_lengths, too many keys", ATTENTION, ZETA_ERROR_SHAPE, "q_lengths[0] is 16777217: a sequence has", lengths_most},
+    {"k_lengths, too many keys", ATTENTION, ZETA_ERROR_SHAPE, "k_lengths[0] is 16777217: a sequence has",
+     lengths_most_k},
     {"lengths overflow", ATTENTION, ZETA_ERROR_SHAPE, "lengths", lengths_overflow},
     {"output on gamma", WRITERS, ZETA_ERROR_OVERLAP, " overlaps gamma", on_gamma},
     {"output on scale", WRITERS | ONLY(CELLS), ZETA_ERROR_OVERLAP, " overlaps grid.scale", on_scale},

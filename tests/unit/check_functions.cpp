@@ -127,6 +127,8 @@ TEST_CASE("selection and recall") {
     CHECK(recalled(&recall, nullptr) == ZETA_OK);
     CHECK(recalled(nullptr, heads) == ZETA_ERROR_ARGUMENT);
     CHECK(recalled(&recall, static_cast<float *>(call.k.data)) == ZETA_ERROR_OVERLAP);
+    CHECK(recalled(&recall, reinterpret_cast<float *>(UINTPTR_MAX - 7)) == ZETA_ERROR_ARGUMENT);
+    CHECK(std::strstr(zeta_last_error(), " and its size in bytes is 16: it ends past") != nullptr);
 }
 
 TEST_CASE("codes") {
