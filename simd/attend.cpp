@@ -174,6 +174,21 @@ float attend_weights(int score, float gamma, float minimum, const float *distanc
     }
 }
 
+// Bits order numbers that are not negative. The place takes that of the last bits, so that one maximum finds both.
+uint32_t attend_heaviest(const float *weights, uint32_t n) {
+    const F32 df;
+    const I32 d;
+    const size_t lanes = hn::Lanes(d);
+    constexpr int32_t kPlaces = 2047;
+    auto most = hn::Set(d, kPlaces), place = hn::Sub(most, hn::Iota(d, 0));
+    for (size_t i = 0; i < n; i += lanes) {
+        const auto weight = n - i >= lanes ? hn::LoadU(df, weights + i) : LoadTail(df, weights + i, n - i);
+        most = hn::Max(most, hn::Or(hn::AndNot(hn::Set(d, kPlaces), hn::BitCast(d, weight)), place));
+        place = hn::Sub(place, hn::Set(d, int32_t(lanes)));
+    }
+    return uint32_t(kPlaces - (hn::GetLane(hn::MaxOfLanes(d, most)) & kPlaces));
+}
+
 // Weights that add up to 1. They are scaled in whole vectors: lists have room behind them.
 template <int kScore> void weigh_lists(const WeightLists &lists) {
     const F32 d;
@@ -219,6 +234,7 @@ void attend_fill(Kernels &kernels) {
     kernels.attend_dots = attend_dots;
     kernels.attend_minimum = attend_minimum;
     kernels.attend_weights = attend_weights;
+    kernels.attend_heaviest = attend_heaviest;
     kernels.attend_pairs = attend_pairs;
     kernels.attend_weigh = attend_weigh;
 }

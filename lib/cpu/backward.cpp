@@ -255,7 +255,8 @@ void BackwardUnit::head(const Call &c, int64_t head, const Channels &channels) {
         StageTimer timer(c.context, Stage::mean);
         prepare_mean_products(c, head);
     }
-    const HeadKeys keys{&c.executor.kernels(), &c.p, &c.unit, q_.data(), k_.data(), history_.key(), c.p.gamma_of(head)};
+    HeadKeys keys{&c.executor.kernels(), &c.p, &c.unit, q_.data(), k_.data(), history_.key(), c.p.gamma_of(head)};
+    keys.heaviest = true;
     const size_t tiles = selection_.tiles();
     StageTimer timer(c.context, Stage::attend);
     if (c.threads > 1) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One query's gradients: its own, and the pairs that its keys will add. Products with values are taken relative to the
-// first attended value, so that values with a large common part cancel before they are multiplied.
+// value of the heaviest key, so that values with a large common part cancel before they are multiplied, and one that
+// hardly counts spoils no other's product.
 #include "backward_call.hpp"
 #include "fetch.hpp"
 
@@ -53,12 +54,11 @@ double BackwardUnit::slopes(const Call &c, const HeadKeys &keys, int64_t head, c
     if (!w.empty) {
         const float *g = gradient_row(kernels, c.t, c.unit, head, query, dv, work.g);
         const bool none = w.count == 0 && w.wide.begin == w.wide.end; // the mean alone
-        const uint32_t first = w.count > 0 ? w.ids[0] : w.wide.begin;
         const float *reference = work.reference;
         if (none)
             std::fill_n(work.reference, dv, 0.0f);
         else
-            reference = value_row(c, kernels, first, work.reference);
+            reference = value_row(c, kernels, w.heaviest, work.reference);
         const ValueProducts products{c, kernels, g, reference};
         simd::SlopeShape shape{p.score, keys.gamma, w.minimum, w.normaliser, 0.0};
         for (uint32_t b = w.wide.begin; b < w.wide.end; b += kSlice) {
@@ -71,7 +71,7 @@ double BackwardUnit::slopes(const Call &c, const HeadKeys &keys, int64_t head, c
         if (w.has_mean) work.products[list++] = float(mean_.product(query) - kernels.slopes_dot(g, reference, dv));
         shape.mean_product += kernels.slopes_dot(w.weights, work.products, list);
         if (wide_ != nullptr) {
-            wide_[query].reference = first;
+            wide_[query].reference = w.heaviest;
             wide_[query].normaliser = w.normaliser;
             wide_[query].mean_product = shape.mean_product;
         }

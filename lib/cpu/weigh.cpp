@@ -84,10 +84,23 @@ void Weighed::weigh_slices(WeighWork &work) {
         minimum = std::min(minimum, kernels.attend_minimum(p.score, work.slice_distances, work.slice_dots, n));
     }
     sum_ = kernels.attend_weights(p.score, head_->gamma, minimum, distances, dots, list, weights);
+    heaviest = wide.begin;
+    float most = 0;
+    if (head_->heaviest && count > 0) {
+        const uint32_t i = kernels.attend_heaviest(weights, count);
+        most = weights[i];
+        heaviest = ids[i];
+    }
     for (uint32_t b = wide.begin; b < wide.end; b += kSlice) {
         const uint32_t n = fetch(b, work);
         sum_ += kernels.attend_weights(p.score, head_->gamma, minimum, work.slice_distances, work.slice_dots, n,
                                        work.slice_weights);
+        if (!head_->heaviest) continue;
+        const uint32_t i = kernels.attend_heaviest(work.slice_weights, n);
+        if (work.slice_weights[i] > most) {
+            most = work.slice_weights[i];
+            heaviest = b + i;
+        }
     }
     for (uint32_t i = 0; i < list; ++i) weights[i] /= sum_;
 }
@@ -150,7 +163,10 @@ void weigh_tile(const HeadKeys &head, Lists &lists, Weighed *weighed, WeighWork 
     for (uint32_t s = 0; s < lists.queries; ++s) {
         Weighed &w = weighed[s];
         w.sum_ = sums[s];
-        if (slices && w.wide.begin != w.wide.end) w.weigh_slices(work);
+        if (slices && w.wide.begin != w.wide.end)
+            w.weigh_slices(work);
+        else if (head.heaviest && w.count > 0)
+            w.heaviest = w.ids[kernels.attend_heaviest(w.weights, w.count)];
         if (mean) w.mean_weight = w.weights[w.count];
         w.normaliser = !w.empty               ? normaliser_of(p.score, head.gamma, w.minimum, w.sum_)
                        : exponential(p.score) ? -std::numeric_limits<float>::infinity()

@@ -34,6 +34,7 @@ struct HeadKeys {
     const float *q, *k;    // [n, dk], [m, dk]
     const float *mean_key; // [n, dk] (not causal: [1, dk]), NULL: no mean
     float gamma;
+    bool heaviest = false; // whether Weighed::heaviest is wanted
     // If given, the keys of a slice of local positions: rows begin .. begin + n - 1, which are then not read from k.
     using SliceKeys = FunctionRef<const float *(uint32_t begin, uint32_t n)>;
     SliceKeys slice_keys{};
@@ -56,6 +57,8 @@ public:
     bool has_own = false;
     // The weight of a mean value with the query's own mixed in, which then is not of the list.
     float mixed_weight() const { return has_own ? mean_weight + weights[count - 1] : mean_weight; }
+
+    uint32_t heaviest = 0; // the first key of the largest weight, if HeadKeys asks for it and any is attended
 
     bool empty = true;
     float normaliser = 0;

@@ -248,6 +248,35 @@ TEST_CASE("lists of a tile are weighed like each by itself, and add up to 1") {
     }
 }
 
+TEST_CASE("the heaviest is the first of the largest weights") {
+    FOR_EACH_ISA(kernels) {
+        CAPTURE(isa_name(isa));
+        Random random(seed());
+        for (const size_t n : sizes()) {
+            if (n == 0) continue;
+            CAPTURE(n);
+            for (const Place place : kPlaces) {
+                const Array<float> weights(std::vector<float>(n, 0.0f), place);
+                const auto count = static_cast<uint32_t>(n);
+                CHECK(kernels.attend_heaviest(weights, count) == 0);
+                for (int repeat = 0; repeat < 4; ++repeat) {
+                    for (size_t i = 0; i < n; ++i) weights[i] = static_cast<float>(pick(random, 0, 9));
+                    const float *most = std::max_element(weights.data(), weights + n);
+                    CHECK(weights + kernels.attend_heaviest(weights, count) == most);
+                    for (size_t i = 0; i < n; ++i) weights[i] = std::fabs(normal(random));
+                    most = std::max_element(weights.data(), weights + n);
+                    CHECK(weights[kernels.attend_heaviest(weights, count)] > *most * (1 - 0x1p-12f));
+                }
+                for (const float nan : {std::nanf(""), -std::nanf("")}) {
+                    std::fill_n(weights.data(), n, nan);
+                    CHECK(kernels.attend_heaviest(weights, count) < count);
+                }
+                CHECK(weights.intact());
+            }
+        }
+    }
+}
+
 TEST_CASE("pairs of rows are measured like rows") {
     FOR_EACH_ISA(kernels) {
         CAPTURE(isa_name(isa));

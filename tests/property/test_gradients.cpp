@@ -177,3 +177,26 @@ TEST_CASE("gradients: a key at infinite distance gets none and changes none") {
         }
     }
 }
+
+// Their products with a gradient must not set the scale of the others' rounding, wherever in the list they stand.
+TEST_CASE("gradients: huge values of keys that weigh nearly nothing") {
+    for (const std::string &isa : instruction_sets()) {
+        const Context context = make_context(isa.c_str(), 1);
+        for (int n = 0; n < 40; ++n) {
+            Case problem = plain_case(1, 1, 100, 3, 16, settings().seed * 15485863 + static_cast<uint64_t>(n));
+            problem.options.score = static_cast<oracle::Score>(n % 5);
+            problem.options.gamma = {0.5f};
+            problem.options.mean = n % 8 == 7;
+            problem.options.neighbours = 64;
+            problem.options.local = n % 2 == 0 ? 1 : 70; // the latter in slices
+            for (float &x : problem.q) x = std::fabs(x);
+            for (size_t j = 0; j < 100; j += 3) {
+                std::fill_n(problem.k.begin() + static_cast<std::ptrdiff_t>(j * 3), 3, -60.0f);
+                for (size_t c = 0; c < 16; ++c) problem.v[j * 16 + c] *= 1e6f;
+            }
+            const Result got = run(context.get(), problem);
+            INFO(isa, " case ", n, ": ", describe(problem));
+            CHECK(compare(problem, got, true) == "");
+        }
+    }
+}
