@@ -100,7 +100,7 @@ constexpr size_t slope_stride(size_t dk) {
 struct SlopeShape {
     int score; // as zeta_score
     float gamma, minimum, normaliser;
-    double mean_product; // sum of p <g, v - reference>
+    double mean_product; // <g, v - reference>, averaged by weight
 };
 
 struct Kernels {

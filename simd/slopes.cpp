@@ -37,6 +37,27 @@ double slopes_dot(const float *a, const float *b, size_t n) {
     return hn::GetLane(hn::SumOfLanes(d, hn::Add(even, odd)));
 }
 
+double slopes_average(const float *weights, const float *products, size_t n, double *total) {
+    const F64 d;
+    const size_t lanes = hn::Lanes(d);
+    const auto zero = hn::Zero(d);
+    auto sum = zero, even = zero, odd = zero;
+    const auto add = [&](size_t i, size_t left, auto products_so_far) HWY_ATTR {
+        const auto weight = load(weights + i, left);
+        sum = hn::Add(sum, weight);
+        const auto product = hn::IfThenZeroElse(hn::Eq(weight, zero), load(products + i, left));
+        return hn::MulAdd(weight, product, products_so_far);
+    };
+    size_t i = 0;
+    for (; i + 2 * lanes <= n; i += 2 * lanes) {
+        even = add(i, lanes, even);
+        odd = add(i + lanes, lanes, odd);
+    }
+    for (; i < n; i += lanes) even = add(i, n - i, even);
+    *total += hn::GetLane(hn::SumOfLanes(d, sum));
+    return hn::GetLane(hn::SumOfLanes(d, hn::Add(even, odd)));
+}
+
 // d ln s / dD (dot: d ln s / d(q.k)) of a vector of candidates, and d ln s / d gamma up to a constant that is the same
 // for all of a query and drops out of their sum.
 template <int kScore>
@@ -84,7 +105,7 @@ double coefficients_of(const SlopeShape &shape, const float *weights, const floa
     for (size_t i = 0; i < n; i += lanes) {
         const size_t left = HWY_MIN(lanes, n - i);
         const auto weight = load(weights + i, left), distance = load(distances + i, left);
-        const auto far = hn::Eq(distance, infinity); // its weight is 0
+        const auto far = hn::Or(hn::Eq(distance, infinity), hn::Eq(weight, zero)); // whatever the product
         const auto e = hn::Mul(weight, hn::Sub(load(products + i, left), mean));
         auto of_distance = zero, of_gamma = zero;
         slopes_of<kScore>(shape, weight, distance, dots + i, left, of_distance, of_gamma);
@@ -255,6 +276,7 @@ uint32_t slopes_own(const uint32_t *ids, const float *values, uint32_t n, uint32
 
 void slopes_fill(Kernels &kernels) {
     kernels.slopes_dot = slopes_dot;
+    kernels.slopes_average = slopes_average;
     kernels.slopes_coefficients = slopes_coefficients;
     kernels.slopes_query = slopes_query;
     kernels.slopes_keys = slopes_keys;

@@ -53,23 +53,22 @@ double BackwardUnit::slopes(const Call &c, const HeadKeys &keys, int64_t head, c
     for (size_t d = 0; p.mean && d < dk; ++d) mean_.key(query)[d] = 0;
     if (!w.empty) {
         const float *g = gradient_row(kernels, c.t, c.unit, head, query, dv, work.g);
-        const bool none = w.count == 0 && w.wide.begin == w.wide.end; // the mean alone
-        const float *reference = work.reference;
-        if (none)
-            std::fill_n(work.reference, dv, 0.0f);
-        else
-            reference = value_row(c, kernels, w.heaviest, work.reference);
+        const bool none = w.count == 0 && w.wide.begin == w.wide.end; // the mean alone, relative to itself
+        const float *reference = none ? nullptr : value_row(c, kernels, w.heaviest, work.reference);
         const ValueProducts products{c, kernels, g, reference};
-        simd::SlopeShape shape{p.score, keys.gamma, w.minimum, w.normaliser, 0.0};
+        double sum = 0, weights = 0; // of products; of weights: 1 but for rounding
         for (uint32_t b = w.wide.begin; b < w.wide.end; b += kSlice) {
             const uint32_t n = w.slice(b, work.weigh);
             products(work.weigh.slice_ids, n, work.products);
-            shape.mean_product += kernels.slopes_dot(work.weigh.slice_weights, work.products, n);
+            sum += kernels.slopes_average(work.weigh.slice_weights, work.products, n, &weights);
         }
-        products(w.ids, w.count, work.products);
+        if (!none) products(w.ids, w.count, work.products);
         uint32_t list = w.count; // the mean's entry comes last
-        if (w.has_mean) work.products[list++] = float(mean_.product(query) - kernels.slopes_dot(g, reference, dv));
-        shape.mean_product += kernels.slopes_dot(w.weights, work.products, list);
+        if (w.has_mean)
+            work.products[list++] = none ? 0.0f : float(mean_.product(query) - kernels.slopes_dot(g, reference, dv));
+        sum += kernels.slopes_average(w.weights, work.products, list, &weights);
+        const double inverse = 1 / weights; // at hand before the products are, as a quotient would not be
+        const simd::SlopeShape shape{p.score, keys.gamma, w.minimum, w.normaliser, sum * inverse};
         if (wide_ != nullptr) {
             wide_[query].reference = w.heaviest;
             wide_[query].normaliser = w.normaliser;

@@ -40,6 +40,28 @@ void check_dot(const Kernels &kernels, Random &random, size_t n, Place place) {
     CHECK(std::isnan(kernels.slopes_dot(a, b, n)));
 }
 
+void check_average(const Kernels &kernels, Random &random, size_t n, Place place) {
+    std::vector<float> weight_values(n), product_values = floats(random, n);
+    Wide sum = 0, product_sum = 0, size = 0;
+    for (size_t i = 0; i < n; ++i) {
+        weight_values[i] = pick(random, 0, 4) == 0 ? 0.0f : std::fabs(normal(random));
+        const Wide product = Wide(weight_values[i]) * Wide(product_values[i]);
+        sum += weight_values[i];
+        product_sum += product;
+        size += std::fabs(product);
+        if (weight_values[i] == 0) product_values[i] = floats(random, 1, 1)[0];
+    }
+    const Array<float> weights(weight_values, place), products(product_values, place);
+    double total = 0.25;
+    CHECK(close(kernels.slopes_average(weights, products, n, &total), double(product_sum),
+                double(size) * double(n) * kHalfUlp));
+    CHECK(close(total, double(sum + 0.25L), double(sum + 0.25L) * double(n) * kHalfUlp));
+    if (n == 0) return;
+    const auto at = pick(random, 0, static_cast<int64_t>(n) - 1);
+    weights[at] = 1, products[at] = std::nanf("");
+    CHECK(std::isnan(kernels.slopes_average(weights, products, n, &total)));
+}
+
 // ln s up to a constant, d ln s / d D (dot: by q.k) and d ln s / d gamma.
 struct Slope {
     Wide weight, of_distance, of_gamma;
@@ -281,13 +303,16 @@ void check_keys(const Kernels &kernels, Random &random, bool dot, size_t n, int 
 
 } // namespace
 
-TEST_CASE("dot products in float64") {
+TEST_CASE("dot products and averages in float64") {
     FOR_EACH_ISA(kernels) {
         CAPTURE(isa_name(isa));
         Random random(seed());
         for (const size_t n : sizes()) {
             CAPTURE(n);
-            for (const Place place : kPlaces) check_dot(kernels, random, n, place);
+            for (const Place place : kPlaces) {
+                check_dot(kernels, random, n, place);
+                check_average(kernels, random, n, place);
+            }
         }
     }
 }

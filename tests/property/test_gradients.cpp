@@ -63,6 +63,16 @@ void check_case(zeta_context *context, Case problem, Random &random) {
     }
 }
 
+// The largest error, as a share of the largest entry.
+double worst_share(const std::vector<float> &got, const std::vector<double> &expected) {
+    double most = 0, worst = 0;
+    for (size_t at = 0; at < got.size(); ++at) {
+        most = std::max(most, std::fabs(expected[at]));
+        worst = std::max(worst, std::fabs(double{got[at]} - expected[at]));
+    }
+    return worst / most;
+}
+
 } // namespace
 
 TEST_CASE("gradients: every score, mean, local window, chunk and selection") {
@@ -174,6 +184,56 @@ TEST_CASE("gradients: a key at infinite distance gets none and changes none") {
             INFO(isa, " case ", n, ": ", describe(problem));
             CHECK(compare(problem, got, true) == "");
             for (size_t e = 20 * 3; e < 21 * 3; ++e) CHECK(got.grad_k[e] == 0);
+        }
+    }
+}
+
+// Their gradients are small differences of products with values, beside which tolerances of the other tests are wide.
+TEST_CASE("gradients: rows where one key has nearly all the weight") {
+    for (const std::string &isa : instruction_sets()) {
+        const Context context = make_context(isa.c_str(), 1);
+        for (int n = 0; n < 24; ++n) {
+            Random random(settings().seed * 32452843 + static_cast<uint64_t>(n));
+            Case problem = plain_case(1, 1, 100, 1, 16, random());
+            problem.options.causal = n % 4 != 0;
+            problem.options.local = n % 4 == 0 ? 0 : n % 4 == 1 ? 1 : 70;
+            problem.options.score = n % 2 == 0 ? oracle::Score::gaussian : oracle::Score::laplace;
+            problem.options.gamma = {n % 2 == 0 ? 0.22f : 0.05f};
+            problem.options.mean = false;
+            for (size_t i = 0; i < 100; ++i) {
+                problem.k[i] = static_cast<float>(i);
+                const auto own = n % 4 == 0 ? pick(random, 1, 98) : static_cast<int64_t>(i);
+                problem.q[i] = static_cast<float>(own) + 0.02f * problem.q[i];
+            }
+            for (float &x : problem.v) x += n % 3 == 0 ? 100.0f : 0.0f;
+            const Result got = run(context.get(), problem);
+            INFO(isa, " case ", n, ": ", describe(problem));
+            CHECK(compare(problem, got, true) == "");
+            const oracle::Attention<float> attention(problem.shape, problem.options, problem.q, problem.k, problem.v);
+            const Lists lists = oracle::Selector(problem.shape, problem.options, problem.q, problem.k).all_neighbours();
+            const oracle::Gradients expected = attention.backward(lists, widened(problem.grad_out));
+            CHECK(worst_share(got.grad_q, expected.q) <= 2e-5);
+            CHECK(worst_share(got.grad_k, expected.k) <= 2e-5);
+        }
+    }
+}
+
+TEST_CASE("gradients: exactly none for q, k and gamma where the mean alone is attended") {
+    for (const std::string &isa : instruction_sets()) {
+        const Context context = make_context(isa.c_str(), 1);
+        for (int n = 0; n < 10; ++n) {
+            Case problem = plain_case(1, 1, 60, 3, 64, settings().seed + static_cast<uint64_t>(n));
+            problem.options.score = static_cast<oracle::Score>(n % 5);
+            problem.options.first = 60;
+            problem.options.causal = n < 5;
+            problem.options.local = 0;
+            problem.options.mean = true;
+            for (float &x : problem.v) x += 100;
+            const Result got = run(context.get(), problem);
+            INFO(isa, ": ", describe(problem));
+            CHECK(compare(problem, got, true) == "");
+            for (const std::vector<float> *x : {&got.grad_q, &got.grad_k, &got.grad_gamma})
+                CHECK(std::all_of(x->begin(), x->end(), [](float value) { return value == 0; }));
         }
     }
 }
