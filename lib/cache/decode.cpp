@@ -13,6 +13,7 @@
 #include "../cpu/sort.hpp"
 #include "../cpu/weigh.hpp"
 #include "../cpu/wide_range.hpp"
+#include "../cpu/wide_sum.hpp"
 #include "cache.hpp"
 
 namespace zeta::cache {
@@ -43,6 +44,7 @@ struct alignas(Scratch::kAlignment) DecodeWork {
     float *own = nullptr, *mixed = nullptr;   // [dv]
     float *mean_keys = nullptr, *mean_values = nullptr; // [kMeans, dk], [kMeans, dv]
     float *overall = nullptr, *room = nullptr;          // [dk + dv]; mean_room()
+    cpu::WideSum wide;
     MeanSums sums;
 
     void take(Scratch &scratch, const Problem &p, const RowShape &rows);
@@ -68,6 +70,7 @@ void DecodeWork::take(Scratch &scratch, const Problem &p, const RowShape &rows) 
     row = scratch.take<float>(dv);
     own = scratch.take<float>(dv);
     mixed = scratch.take<float>(dv);
+    wide.take(scratch, p.local, std::min(dv, kWidth + kLeastWidth));
     const size_t means = rows.checkpoint_width == 0 ? 0 : kMeans;
     mean_keys = scratch.take<float>(means * dk);
     mean_values = scratch.take<float>(means * dv);
@@ -249,12 +252,15 @@ void Piece::attend(int64_t i, const cpu::Weighed &w, const Place &place, const f
         head_.rows.copy_values(kernels_, place.local_begin, local, c, values + neighbours * c.width);
         bool within = kernels_.attend_values_f32(w.ids, w.weights, neighbours + local, values, c.width, c.width,
                                                  base != nullptr ? base + begin : nullptr, base_weight, nullptr, to);
+        if (w.wide.begin < w.wide.end) work_.wide.begin(to, width);
         for (uint32_t s = w.wide.begin; s < w.wide.end; s += cpu::kSlice) {
             const uint32_t n = w.slice(s, work_.weigh);
             head_.rows.copy_values(kernels_, place.local_begin + s - neighbours, n, c, values);
-            within = kernels_.attend_values_f32(work_.weigh.slice_ids, work_.weigh.slice_weights, n, values, c.width,
-                                                c.width, to, 1.0f, nullptr, to);
+            kernels_.attend_values_f32(work_.weigh.slice_ids, work_.weigh.slice_weights, n, values, c.width, c.width,
+                                       nullptr, 0, nullptr, work_.wide.part());
+            work_.wide.add(width);
         }
+        if (w.wide.begin < w.wide.end) within = work_.wide.finish(to, width);
         in_range &= within;
     }
     if (!w.empty && !in_range) {

@@ -165,9 +165,15 @@ void ForwardUnit::attend(const HeadRun &run, uint32_t query, const Weighed &w, i
     const size_t stride = size_t(t.v.row_stride);
     const float mean_weight = mixed ? w.mixed_weight() : w.mean_weight;
     bool in_range = values(w.ids, w.weights, listed, v, stride, dv, mean, mean_weight, kept, row);
-    for (uint32_t b = w.wide.begin; b < w.wide.end; b += kSlice) {
-        const uint32_t n = w.slice(b, work.weigh);
-        in_range = values(work.weigh.slice_ids, work.weigh.slice_weights, n, v, stride, dv, row, 1.0f, nullptr, row);
+    if (w.wide.begin < w.wide.end) {
+        work.wide.begin(row, dv);
+        for (uint32_t b = w.wide.begin; b < w.wide.end; b += kSlice) {
+            const uint32_t n = w.slice(b, work.weigh);
+            values(work.weigh.slice_ids, work.weigh.slice_weights, n, v, stride, dv, nullptr, 0, nullptr,
+                   work.wide.part());
+            work.wide.add(dv);
+        }
+        in_range = work.wide.finish(row, dv);
     }
     if (!w.empty && !in_range) {
         const auto read = [&](uint32_t id, size_t begin, size_t width, float *values_of) {

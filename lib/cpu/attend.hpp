@@ -5,7 +5,7 @@
 #include "../progress.hpp"
 #include "history.hpp"
 #include "selection.hpp"
-#include "weigh.hpp"
+#include "wide_sum.hpp"
 
 namespace zeta::cpu {
 
@@ -16,6 +16,7 @@ struct alignas(Scratch::kAlignment) AttendWork {
     WeighWork weigh;
     Weighed weighed[kTile];
     float *row = nullptr, *mean = nullptr, *own = nullptr; // [dv]
+    WideSum wide;
 
     void take(Scratch &scratch, const Problem &p, Source source) {
         select.take(scratch, p, source);
@@ -24,6 +25,7 @@ struct alignas(Scratch::kAlignment) AttendWork {
         row = scratch.take<float>(size_t(p.dv));
         mean = scratch.take<float>(size_t(p.dv));
         own = scratch.take<float>(size_t(p.dv));
+        wide.take(scratch, p.local, size_t(p.dv));
     }
 };
 

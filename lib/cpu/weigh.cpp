@@ -83,7 +83,7 @@ void Weighed::weigh_slices(WeighWork &work) {
         const uint32_t n = fetch(b, work);
         minimum = std::min(minimum, kernels.attend_minimum(p.score, work.slice_distances, work.slice_dots, n));
     }
-    sum_ = kernels.attend_weights(p.score, head_->gamma, minimum, distances, dots, list, weights);
+    double sum = kernels.attend_weights(p.score, head_->gamma, minimum, distances, dots, list, weights);
     heaviest = wide.begin;
     float most = 0;
     if (head_->heaviest && count > 0) {
@@ -93,8 +93,8 @@ void Weighed::weigh_slices(WeighWork &work) {
     }
     for (uint32_t b = wide.begin; b < wide.end; b += kSlice) {
         const uint32_t n = fetch(b, work);
-        sum_ += kernels.attend_weights(p.score, head_->gamma, minimum, work.slice_distances, work.slice_dots, n,
-                                       work.slice_weights);
+        sum += double(kernels.attend_weights(p.score, head_->gamma, minimum, work.slice_distances, work.slice_dots, n,
+                                             work.slice_weights));
         if (!head_->heaviest) continue;
         const uint32_t i = kernels.attend_heaviest(work.slice_weights, n);
         if (work.slice_weights[i] > most) {
@@ -102,6 +102,7 @@ void Weighed::weigh_slices(WeighWork &work) {
             heaviest = b + i;
         }
     }
+    sum_ = float(sum);
     for (uint32_t i = 0; i < list; ++i) weights[i] /= sum_;
 }
 

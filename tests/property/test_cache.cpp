@@ -92,6 +92,32 @@ TEST_CASE("cache: sums out of range in one of many channels") {
     }
 }
 
+// Several slices, and groups of channels, one of which has sums that are taken again.
+TEST_CASE("cache: local windows of thousands") {
+    const Context context = make_context(nullptr, 1);
+    for (int n = 0; n < 4; ++n) {
+        Random random(settings().seed + static_cast<uint64_t>(n));
+        CacheSetup setup;
+        setup.problem = plain_case(1, 1, 0, 3, n < 2 ? 5 : 600, 1);
+        setup.problem.options.local = 2500;
+        setup.problem.options.mean = n % 2 == 0;
+        setup.problem.options.score = n % 2 == 0 ? oracle::Score::cauchy : oracle::Score::dot;
+        const CachePointer cache = make_cache(context.get(), setup);
+        REQUIRE(cache != nullptr);
+        KeySource source(setup, random);
+        std::vector<History> histories(1);
+        INFO("variant ", n);
+        for (const int64_t rows : {2700, 1, 1, 1}) {
+            CacheCall call(setup, 1, rows, source, random);
+            call.v_type = call.out_type = ZETA_F32;
+            call.v = draw(random, Data::gaussian, rows, setup.problem.shape.dv);
+            for (size_t at = 2; n == 3 && at < call.v.size(); at += 600) call.v[at] *= 1e-38f;
+            CHECK(check_call(context.get(), cache.get(), setup, histories, call,
+                             rows > 1 ? CacheUse::append : CacheUse::step, true, random) == "");
+        }
+    }
+}
+
 TEST_CASE("cache: one token at a time from the beginning") {
     const Context context = make_context(nullptr, 1);
     for (int n = 0; n < 12; ++n) {

@@ -97,3 +97,26 @@ TEST_CASE("sweep: values that are all the largest, or all among the smallest") {
         }
     }
 }
+
+// Equal weights and equal values: errors of a running sum all have one sign.
+TEST_CASE("sweep: local windows of up to 2^17 positions") {
+    for (const std::string &isa : instruction_sets()) {
+        const Context context = make_context(isa.c_str(), 1);
+        for (int n = 0; n < 6; ++n) {
+            Random random(settings().seed * 15487469 + static_cast<uint64_t>(n));
+            Case problem;
+            problem.shape = {1, 1, 1, 1, n < 3 ? 1 << 14 : 1 << 17, 1, 2};
+            problem.options.local = problem.shape.keys;
+            problem.options.score = static_cast<oracle::Score>(n % 3);
+            problem.options.mean = n % 2 == 0;
+            fill(problem, random, Data::equal);
+            const std::vector<float> value = draw(random, Data::gaussian, 1, 2);
+            for (size_t at = 0; at < problem.v.size(); ++at) problem.v[at] = value[at % 2];
+            Run how;
+            how.backward = false;
+            const Result got = run(context.get(), problem, how);
+            INFO(isa, " case ", n, ": ", describe(problem));
+            CHECK(compare(problem, got, false) == "");
+        }
+    }
+}
