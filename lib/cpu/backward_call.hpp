@@ -2,8 +2,6 @@
 // The arguments of one BackwardUnit::run, shared by its stages.
 #pragma once
 
-#include <limits>
-
 #include "backward.hpp"
 
 namespace zeta::cpu {
@@ -63,11 +61,5 @@ template <class Call> struct ValueProducts {
 };
 template <class Call>
 ValueProducts(const Call &, const simd::Kernels &, const float *, const float *) -> ValueProducts<Call>;
-
-// A gradient as it is given out. Which NaN comes of several depends on the kernel, and so on the number of threads: one
-// stands for all.
-inline float rounded(double gradient) {
-    return gradient == gradient ? float(gradient) : std::numeric_limits<float>::quiet_NaN();
-}
 
 } // namespace zeta::cpu

@@ -2,10 +2,18 @@
 // Rows of any type and stride as contiguous float32, converted exactly and only when they are not that already.
 #pragma once
 
+#include <limits>
+
 #include "../scratch.hpp"
 #include "unit.hpp"
 
 namespace zeta::cpu {
+
+// A result as it is given out. Which NaN comes of several depends on the kernel, and so on the number of threads, or on
+// whether it is decode's: one stands for all.
+inline float rounded(double x) {
+    return x == x ? float(x) : std::numeric_limits<float>::quiet_NaN();
+}
 
 // Element size of the three floating types.
 inline size_t float_size(int32_t dtype) {

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "rows.hpp"
+
 namespace zeta::cpu {
 void WeighWork::take(Scratch &scratch, const Problem &p, size_t lists, bool in_place) {
     stride = size_t(p.neighbours) + kInlineLocal + 2 * simd::kListPad;
@@ -47,13 +49,13 @@ float normaliser_of(int score, float gamma, float minimum, double sum) {
     const double g = gamma, low = minimum;
     switch (score) {
     case ZETA_SCORE_GAUSSIAN:
-        return float(std::log(sum) - low / (g * g));
+        return rounded(std::log(sum) - low / (g * g));
     case ZETA_SCORE_LAPLACE:
-        return float(std::log(sum) - std::sqrt(low) / g);
+        return rounded(std::log(sum) - std::sqrt(low) / g);
     case ZETA_SCORE_DOT:
-        return float(std::log(sum) - low / g);
+        return rounded(std::log(sum) - low / g);
     default:
-        return float(sum);
+        return rounded(sum);
     }
 }
 

@@ -2,6 +2,8 @@
 // Channels in groups that fit the stack; slices of a wide local window are weighed once for each group.
 #include "wide_range.hpp"
 
+#include "rows.hpp"
+
 namespace zeta::cpu {
 
 void attend_wide_range(const Weighed &w, ReadValues read, const float *mean_value, WeighWork &work, size_t dv,
@@ -26,7 +28,7 @@ void attend_wide_range(const Weighed &w, ReadValues read, const float *mean_valu
             for (uint32_t i = 0; i < n; ++i) add_key(b + i, work.slice_weights[i]);
         }
         // The weights' sum is 1 but for rounding, which at FLT_MAX would overflow.
-        for (size_t c = 0; c < width; ++c) row[begin + c] = float(sum[c] / weights);
+        for (size_t c = 0; c < width; ++c) row[begin + c] = rounded(sum[c] / weights);
     }
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cfloat>
 #include <cmath>
+#include <limits>
 
 #include "cases.hpp"
 #include "compare.hpp"
@@ -94,6 +95,29 @@ TEST_CASE("sweep: values that are all the largest, or all among the smallest") {
             INFO(isa, " case ", n, ": ", describe(problem));
             CHECK(compare(problem, got, false) == "");
             CHECK(std::all_of(got.out.begin(), got.out.end(), [](float x) { return std::isfinite(x); }));
+        }
+    }
+}
+
+// Which of several NaN comes of an addition is the compiler's choice, and another in decode.
+TEST_CASE("sweep: a NaN has the same bits wherever it comes from") {
+    for (const std::string &isa : instruction_sets()) {
+        const Context context = make_context(isa.c_str(), 1);
+        for (int n = 0; n < 20; ++n) {
+            Random random(settings().seed * 15487469 + static_cast<uint64_t>(n));
+            Case problem = plain_case(1, 1, 150, 3, 20, random());
+            problem.options.score = static_cast<oracle::Score>(n % 5);
+            problem.options.mean = n % 2 == 0;
+            problem.options.local = n % 4 == 0 ? 100 : 1;
+            fill(problem, random, Data::wild);
+            for (float &x : problem.v) x = pick(random, 0, 1) == 0 ? -x : x; // of NaN, too
+            const Result got = run(context.get(), problem);
+            INFO(isa, " case ", n, ": ", describe(problem));
+            const float one = std::numeric_limits<float>::quiet_NaN();
+            for (const std::vector<float> *x : {&got.out, &got.normaliser})
+                CHECK(std::all_of(x->begin(), x->end(), [&](const float &value) {
+                    return !std::isnan(value) || same_bits(&value, &one, 1);
+                }));
         }
     }
 }
