@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Weighted sums of value rows (spec section 5) over a compact list of keys. Every sum runs over the index in the list
-// alone, in slices of 64 entries so that rounding errors stay small for long lists: its bits do not depend on
+// alone, in slices of 44 entries so that rounding errors stay small for long lists: its bits do not depend on
 // alignment, strides or the lanes of a level.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "values.cpp"
@@ -16,7 +16,9 @@ namespace {
 
 using Vf = hn::Vec<F32>;
 
-constexpr size_t kSlice = 64;
+// 64 equal terms, added one by one, come near an error of 1e-6 of their sum. 44: a list of 32 neighbours and a few
+// local positions is one slice, 128 are three.
+constexpr size_t kSlice = 44;
 
 // The list, and value rows from some channel on.
 template <class Row> struct Values {

@@ -323,6 +323,28 @@ TEST_CASE("values are added by weight") {
     }
 }
 
+// Their rounding errors all have one sign.
+TEST_CASE("equal values of equal weight keep their sum") {
+    constexpr uint32_t kMost = 128, kChannels = 64;
+    FOR_EACH_ISA(kernels) {
+        CAPTURE(isa_name(isa));
+        Random random(seed());
+        for (int repeat = 0; repeat < 200; ++repeat) {
+            const uint32_t n = repeat % 2 == 0 ? 64 : kMost;
+            const float weight = (1 + 0.1f * std::fabs(normal(random))) / static_cast<float>(n);
+            const std::vector<float> weights(n, weight);
+            std::vector<float> value = floats(random, kChannels), sum(kChannels);
+            const std::vector<uint32_t> ids(n, 0);
+            kernels.attend_values_f32(ids.data(), weights.data(), n, value.data(), kChannels, kChannels, nullptr, 0,
+                                      nullptr, sum.data());
+            for (size_t c = 0; c < kChannels; ++c) {
+                const double expected = double(n) * double(weight) * double(value[c]);
+                CHECK(close(sum[c], expected, 7.5e-7 * std::fabs(expected)));
+            }
+        }
+    }
+}
+
 TEST_CASE("a NaN in a channel of a value stays in that channel") {
     FOR_EACH_ISA(kernels) {
         CAPTURE(isa_name(isa));
