@@ -165,6 +165,27 @@ void backward_scatter(const float *g, const uint32_t *ids, const float *weights,
     }
 }
 
+// A vector of channels at a time: rows of float64 are few, and stay in the nearest cache.
+void backward_scatter_f64(const float *g, const uint32_t *ids, const float *weights, uint32_t n, double *rows,
+                          size_t stride, size_t channels) {
+    const F64 d;
+    const hn::Rebind<float, F64> df;
+    const size_t lanes = hn::Lanes(d);
+    for (size_t c = 0; c < channels; c += lanes) {
+        const size_t left = channels - c;
+        const bool whole = left >= lanes;
+        const auto g0 = hn::PromoteTo(d, whole ? hn::LoadU(df, g + c) : LoadTail(df, g + c, left));
+        for (uint32_t i = 0; i < n; ++i) {
+            double *row = rows + size_t(ids[i]) * stride + c;
+            const auto weight = hn::Set(d, double(weights[i]));
+            if (whole)
+                hn::StoreU(hn::MulAdd(weight, g0, hn::LoadU(d, row)), d, row);
+            else
+                StoreTail(hn::MulAdd(weight, g0, LoadTail(d, row, left)), d, row, left);
+        }
+    }
+}
+
 } // namespace
 
 void backward_fill(Kernels &kernels) {
@@ -172,6 +193,7 @@ void backward_fill(Kernels &kernels) {
     kernels.backward_products_bf16 = backward_products<RowBf16>;
     kernels.backward_products_f16 = backward_products<RowF16>;
     kernels.backward_scatter = backward_scatter;
+    kernels.backward_scatter_f64 = backward_scatter_f64;
 }
 
 } // namespace zeta::simd::HWY_NAMESPACE

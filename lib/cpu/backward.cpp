@@ -12,6 +12,20 @@ namespace {
 constexpr size_t kSliceChannels = 32;  // 128 bytes a key: the sums of 16-bit value gradients stay within promise 7
 constexpr size_t kItemPairs = 1 << 13; // of an item of the pipeline: about 100 KB, which stay in a core's cache
 
+// From this many pairs a key on dL/dv is summed in float64, if that takes no more than kSumBytes a position: terms of
+// one sign, added one by one in float32, come near promise 4 at 4,096.
+constexpr double kManyPairs = 1000;
+constexpr size_t kSumBytes = 64;
+
+size_t sum_channels(const Problem &p, const Tensors &t) {
+    if (!t.grad_v.present() || p.keys == 0) return 0;
+    const size_t dv = size_t(p.dv), width = t.grad_v.dtype == ZETA_F32 ? dv : std::min(dv, kSliceChannels);
+    const double list = double(std::min<int64_t>(p.neighbours, p.keys) + p.local);
+    const bool many = list * double(p.queries) > kManyPairs * double(p.keys);
+    const bool fits = double(p.keys) * double(width * sizeof(double)) <= double(kSumBytes) * double(p.keys + p.queries);
+    return many && fits ? width : 0;
+}
+
 // Keys that one query's list may hold.
 size_t list_size(const Problem &p) {
     return size_t(p.neighbours) + size_t(std::min<int64_t>(p.local, kInlineLocal));
@@ -50,6 +64,7 @@ void BackwardUnit::take(Scratch &scratch, const Executor &executor, const Proble
     suffix_ = scratch.take<double>((n / mean_block(dv) + 3) * std::max(dv, dk));
     if (t.grad_v.present() && t.grad_v.dtype != ZETA_F32)
         slice_ = scratch.take<float>(m * std::min(dv, kSliceChannels));
+    sums_ = scratch.take<double>(m * sum_channels(p, t));
     if (threads == 1) return;
     const size_t list = list_size(p) + 1; // and the mean
     const size_t tiles = n / kTile + Levels::kMaxLevels + 1;
@@ -81,6 +96,10 @@ void BackwardUnit::run(const Executor &executor, Context &context, ProgressMeter
             channels.rows = t.grad_v.row<float>(unit.batch, unit.key_head, unit.k_start);
             channels.stride = size_t(t.grad_v.row_stride);
         }
+        if (sum_channels(p, t) > 0) {
+            channels.sums = sums_;
+            channels.sum_stride = step;
+        }
         clear(c, channels);
         for (int64_t i = 0; i < p.heads_per_key(); ++i) {
             if (channels.first && grad_gamma != nullptr) grad_gamma[i] = 0;
@@ -90,6 +109,7 @@ void BackwardUnit::run(const Executor &executor, Context &context, ProgressMeter
                 head(of_part, unit.key_head * p.heads_per_key() + i, channels);
             });
         }
+        if (channels.sums != nullptr) add_sums(c, channels);
         if (!sliced) break;
         c.each(unit.m, 1024, [&](size_t first, size_t last, int) {
             for (size_t j = first; j < last; ++j)
@@ -112,6 +132,8 @@ void BackwardUnit::clear(const Call &c, const Channels &channels) {
                 for (size_t e = 0; e < dk; ++e) keys_[j * stride + e] = k_.data()[j * dk + e];
         }
         if (width == 0) return;
+        if (channels.sums != nullptr)
+            std::fill(channels.sums + begin * channels.sum_stride, channels.sums + end * channels.sum_stride, 0.0);
         if (width == channels.stride) { // one run of memory: memset is several times faster than row by row
             std::fill(channels.rows + begin * width, channels.rows + end * width, 0.0f);
             return;
@@ -273,6 +295,16 @@ void BackwardUnit::head(const Call &c, int64_t head, const Channels &channels) {
     double sum = 0;
     for (size_t tile = 0; tile < tiles; ++tile) sum += gamma_[tile];
     c.grad_gamma[head - c.unit.key_head * c.p.heads_per_key()] += sum;
+}
+
+void BackwardUnit::add_sums(const Call &c, const Channels &channels) {
+    c.each(c.unit.m, 1024, [&](size_t begin, size_t end, int) {
+        for (size_t j = begin; j < end; ++j) {
+            float *row = channels.rows + j * channels.stride;
+            const double *sums = channels.sums + j * channels.sum_stride;
+            for (size_t d = 0; d < channels.end - channels.begin; ++d) row[d] = float(double(row[d]) + sums[d]);
+        }
+    });
 }
 
 void BackwardUnit::finish_keys(const Call &c) {

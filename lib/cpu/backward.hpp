@@ -5,7 +5,8 @@
 // other. Where one adder cannot keep pace, shards of the channels of dL/dv (and of its keys, if there are more shards
 // than channels) and of the keys of dL/dk follow each other.
 // A wide local window follows by blocks of keys, and last the mean's share, a reversed cumulative sum over positions.
-// 16-bit value gradients are summed in float32 for a slice of channels at a time, and rounded once.
+// 16-bit value gradients are summed in float32 for a slice of channels at a time, and rounded once. Where keys are few,
+// so that each has very many pairs, these are summed in float64.
 #pragma once
 
 #include "attend.hpp"
@@ -76,7 +77,9 @@ private:
         size_t begin, end; // of dv that this pass sums
         float *rows;       // dL/dv of key 0, channel `begin`
         size_t stride;
-        bool first; // the pass that also does everything but dL/dv
+        bool first;             // the pass that also does everything but dL/dv
+        double *sums = nullptr; // if given, pairs are added here: [m, sum_stride], of key 0, channel `begin`
+        size_t sum_stride = 0;
     };
     void clear(const Call &c, const Channels &channels);
     void head(const Call &c, int64_t head, const Channels &channels);
@@ -110,6 +113,7 @@ private:
                          const double *after, double *running, bool to_rows) const;
     void mean_values(const Call &c, int64_t head, const Channels &channels);
     void mean_key_rows(const Call &c);
+    void add_sums(const Call &c, const Channels &channels);
     void finish_keys(const Call &c);
 
     Rows k_, q_;
@@ -122,6 +126,7 @@ private:
     double *key_grad_ = nullptr;        // [m, slope_stride(dk)]
     double *suffix_ = nullptr;          // [blocks + 1, slice channels]
     float *slice_ = nullptr;            // [m, kSliceChannels] float32 sums of 16-bit gradients
+    double *sums_ = nullptr;            // [m, channels of a pass] of dL/dv, where each key has very many pairs
     Pairs *pairs_ = nullptr;            // [items, item tiles, kTile]
     size_t items_ = 1, item_tiles_ = 1; // under way in the pipeline, and tiles of each
 };

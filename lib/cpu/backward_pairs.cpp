@@ -106,7 +106,10 @@ double BackwardUnit::slopes(const Call &c, const HeadKeys &keys, int64_t head, c
 }
 
 void BackwardUnit::scatter_values(const HeadKeys &keys, const Channels &channels, const float *g, const Pairs &pairs) {
-    if (channels.end > channels.begin)
+    if (channels.sums != nullptr)
+        keys.kernels->backward_scatter_f64(g + channels.begin, pairs.ids, pairs.weights, pairs.count, channels.sums,
+                                           channels.sum_stride, channels.end - channels.begin);
+    else if (channels.end > channels.begin)
         keys.kernels->backward_scatter(g + channels.begin, pairs.ids, pairs.weights, pairs.count, channels.rows,
                                        channels.stride, channels.end - channels.begin);
 }
@@ -133,8 +136,11 @@ void BackwardUnit::scatter_item(const Call &c, const HeadKeys &keys, int64_t hea
     const size_t from = lines * column / columns * kLine,
                  to = std::min(lines * (column + 1) / columns * kLine, channels.end - channels.begin);
     const size_t bytes = float_size(c.t.grad_out.dtype);
-    const Channels share{channels.begin + from, channels.begin + to, channels.rows + from, channels.stride,
-                         channels.first};
+    Channels share{channels.begin + from, channels.begin + to, channels.rows + from, channels.stride, channels.first};
+    if (channels.sums != nullptr) {
+        share.sums = channels.sums + from;
+        share.sum_stride = channels.sum_stride;
+    }
     for (size_t tile = 0; tile < count; ++tile) {
         const Selection::Ahead ahead = selection_.ahead(start + tile + 1);
         if (!early) fetch_gradients(c, ahead, share);

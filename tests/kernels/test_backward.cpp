@@ -51,6 +51,11 @@ void check_scatter(const Kernels &kernels, Random &random, size_t n, size_t chan
     kernels.backward_scatter(g, ids, weights, static_cast<uint32_t>(n), rows, stride, channels);
     for (size_t at = 0; at < extent; ++at) CHECK(close(rows[at], expected[at], 1e-6 * size[at])); // gaps: to the bit
     CHECK(rows.intact());
+
+    const Array<double> wide(std::vector<double>(before.begin(), before.end()), place);
+    kernels.backward_scatter_f64(g, ids, weights, static_cast<uint32_t>(n), wide, stride, channels);
+    for (size_t at = 0; at < extent; ++at) CHECK(close(wide[at], expected[at], 1e-14 * size[at]));
+    CHECK(wide.intact());
 }
 
 } // namespace

@@ -260,3 +260,29 @@ TEST_CASE("gradients: huge values of keys that weigh nearly nothing") {
         }
     }
 }
+
+// Terms of one sign: the errors of a float32 sum would have one sign, too.
+TEST_CASE("gradients: keys that very many queries attend") {
+    for (const int32_t threads : {1, 3}) {
+        const Context context = make_context(nullptr, threads);
+        for (int n = 0; n < 4; ++n) {
+            Random random(settings().seed * 49979693 + static_cast<uint64_t>(n));
+            Case problem;
+            problem.shape = {1, 2, 1, 16384, 7, 3, n < 2 ? 5 : 40};
+            problem.options.causal = problem.options.mean = false;
+            problem.options.local = 0;
+            problem.options.neighbours = 8;
+            problem.v_type = n == 3 ? ZETA_BF16 : ZETA_F32;
+            fill(problem, random, Data::gaussian);
+            const std::vector<float> query(problem.q.begin(), problem.q.begin() + 3);
+            for (size_t at = 0; n != 1 && at < problem.q.size(); ++at) problem.q[at] = query[at % 3];
+            std::fill(problem.grad_out.begin(), problem.grad_out.end(), 1.0f);
+            const Result got = run(context.get(), problem);
+            INFO(threads, " threads, case ", n, ": ", describe(problem));
+            const Lists lists(size_t(problem.shape.rows()), {0, 1, 2, 3, 4, 5, 6});
+            const oracle::Attention<float> attention(problem.shape, problem.options, problem.q, problem.k, problem.v);
+            const oracle::Gradients expected = attention.backward(lists, widened(problem.grad_out));
+            CHECK(worst_share(got.grad_v, expected.v) <= (n == 3 ? 4e-3 : 2e-6));
+        }
+    }
+}
