@@ -47,6 +47,7 @@ void BackwardWork::take(Scratch &scratch, const Problem &p, Source source) {
     own_ids = scratch.take<uint32_t>(list);
     own_values = scratch.take<float>(list);
     running = scratch.take<double>(size_t(p.dv));
+    if (double(p.local) > kManyPairs) block = scratch.take<float>(kSlice * size_t(p.dv));
 }
 
 void BackwardUnit::take(Scratch &scratch, const Executor &executor, const Problem &p, const Tensors &t,

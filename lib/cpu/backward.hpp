@@ -26,6 +26,7 @@ struct alignas(Scratch::kAlignment) BackwardWork {
     uint32_t *own_ids = nullptr; // [list + pad] the pairs of a shard's keys
     float *own_values = nullptr; // their weights or coefficients
     double *running = nullptr;   // [dv]
+    float *block = nullptr;      // [kSlice, dv] dL/dv of a block of keys, if windows are very wide
 
     void take(Scratch &scratch, const Problem &p, Source source);
 };

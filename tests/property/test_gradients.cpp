@@ -286,3 +286,27 @@ TEST_CASE("gradients: keys that very many queries attend") {
         }
     }
 }
+
+TEST_CASE("gradients: values in windows of thousands") {
+    constexpr int64_t kLength = 5000, kWindow = 2500;
+    for (const int32_t threads : {1, 3}) {
+        const Context context = make_context(nullptr, threads);
+        Random random(settings().seed);
+        Case problem;
+        problem.shape = {1, 1, 1, kLength, kLength, 1, 20};
+        problem.options.local = kWindow;
+        problem.options.mean = false;
+        fill(problem, random, Data::equal);
+        std::fill(problem.grad_out.begin(), problem.grad_out.end(), 1.0f);
+        problem.options.chunk = int64_t{1} << 40; // no neighbours
+        const Result got = run(context.get(), problem);
+        REQUIRE(got.error == "");
+        std::vector<double> expected(problem.v.size());
+        for (int64_t j = 0; j < kLength; ++j) {
+            double sum = 0;
+            for (int64_t t = j; t < std::min(kLength, j + kWindow); ++t) sum += 1.0 / double(std::min(t + 1, kWindow));
+            std::fill_n(expected.begin() + j * 20, 20, sum);
+        }
+        CHECK(worst_share(got.grad_v, expected) <= 2e-6);
+    }
+}
