@@ -165,24 +165,45 @@ void backward_scatter(const float *g, const uint32_t *ids, const float *weights,
     }
 }
 
-// A vector of channels at a time: rows of float64 are few, and stay in the nearest cache.
+HWY_INLINE void add_to(hn::Vec<F64> weight, hn::Vec<F64> g, double *row) {
+    const F64 d;
+    hn::StoreU(hn::MulAdd(weight, g, hn::LoadU(d, row)), d, row);
+}
+
 void backward_scatter_f64(const float *g, const uint32_t *ids, const float *weights, uint32_t n, double *rows,
                           size_t stride, size_t channels) {
     const F64 d;
     const hn::Rebind<float, F64> df;
     const size_t lanes = hn::Lanes(d);
-    for (size_t c = 0; c < channels; c += lanes) {
-        const size_t left = channels - c;
-        const bool whole = left >= lanes;
-        const auto g0 = hn::PromoteTo(d, whole ? hn::LoadU(df, g + c) : LoadTail(df, g + c, left));
+    const auto load = [&](size_t c) HWY_ATTR { return hn::PromoteTo(d, hn::LoadU(df, g + c)); };
+    size_t c = 0;
+    for (; c + 8 * lanes <= channels; c += 8 * lanes) {
+        const auto g0 = load(c), g1 = load(c + lanes), g2 = load(c + 2 * lanes), g3 = load(c + 3 * lanes),
+                   g4 = load(c + 4 * lanes), g5 = load(c + 5 * lanes), g6 = load(c + 6 * lanes),
+                   g7 = load(c + 7 * lanes);
         for (uint32_t i = 0; i < n; ++i) {
             double *row = rows + size_t(ids[i]) * stride + c;
             const auto weight = hn::Set(d, double(weights[i]));
-            if (whole)
-                hn::StoreU(hn::MulAdd(weight, g0, hn::LoadU(d, row)), d, row);
-            else
-                StoreTail(hn::MulAdd(weight, g0, LoadTail(d, row, left)), d, row, left);
+            add_to(weight, g0, row);
+            add_to(weight, g1, row + lanes);
+            add_to(weight, g2, row + 2 * lanes);
+            add_to(weight, g3, row + 3 * lanes);
+            add_to(weight, g4, row + 4 * lanes);
+            add_to(weight, g5, row + 5 * lanes);
+            add_to(weight, g6, row + 6 * lanes);
+            add_to(weight, g7, row + 7 * lanes);
         }
+    }
+    for (; c + lanes <= channels; c += lanes) {
+        const auto g0 = load(c);
+        for (uint32_t i = 0; i < n; ++i) add_to(hn::Set(d, double(weights[i])), g0, rows + size_t(ids[i]) * stride + c);
+    }
+    if (c == channels) return;
+    const size_t left = channels - c;
+    const auto g0 = hn::PromoteTo(d, LoadTail(df, g + c, left));
+    for (uint32_t i = 0; i < n; ++i) {
+        double *row = rows + size_t(ids[i]) * stride + c;
+        StoreTail(hn::MulAdd(hn::Set(d, double(weights[i])), g0, LoadTail(d, row, left)), d, row, left);
     }
 }
 
