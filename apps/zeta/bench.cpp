@@ -116,7 +116,7 @@ constexpr const char *kExamples = R"(Examples:
   zeta bench attend --n 1048576 --input drift --copy --json
   zeta bench attend --n 65536 --select exact --pass backward --repeat 9
 
-Inputs have a fixed seed. clustered: 256 centres, spread 0.05; crowded: spread 0.00001; drift:
+Inputs have a fixed seed. clustered: 256 centres, spread 0.05; crowded: 8, 0.00001; drift:
 keys walk along, queries beside them; equal: all 0.25; sorted: each coordinate sorted; outlier:
 the first key a million away. Stages are those of the run at the median; with several heads in
 flight they add up over heads.)";

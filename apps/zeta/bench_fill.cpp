@@ -13,6 +13,7 @@ namespace {
 
 constexpr uint64_t kSeed = 0x7a657461; // "zeta"
 constexpr int64_t kCentres = 256;
+constexpr uint64_t kCrowds = 8;
 
 enum Stream : uint64_t { kStreamQ = 1, kStreamK, kStreamV, kStreamGrad, kStreamCentres };
 
@@ -52,11 +53,16 @@ void fill_normal(Random random, float *x, int64_t count) {
     for (int64_t i = 0; i < count; ++i) x[i] = random.normal();
 }
 
-void fill_clustered(Random random, const std::vector<float> &centres, float spread, float *x, int64_t rows,
+struct Clusters {
+    uint64_t count; // of the centres
+    float spread;
+};
+
+void fill_clustered(Random random, const std::vector<float> &centres, const Clusters &clusters, float *x, int64_t rows,
                     int64_t dk) {
     for (int64_t row = 0; row < rows; ++row) {
-        const float *centre = &centres[(random.next() % kCentres) * static_cast<uint64_t>(dk)];
-        for (int64_t e = 0; e < dk; ++e) x[row * dk + e] = centre[e] + spread * random.normal();
+        const float *centre = &centres[(random.next() % clusters.count) * static_cast<uint64_t>(dk)];
+        for (int64_t e = 0; e < dk; ++e) x[row * dk + e] = centre[e] + clusters.spread * random.normal();
     }
 }
 
@@ -100,8 +106,10 @@ void fill_group(const std::string &kind, const BenchShape &shape, int64_t group,
     std::vector<float> centres(static_cast<size_t>(kCentres * shape.dk));
     fill_normal(Random(kStreamCentres, group), centres.data(), kCentres * shape.dk);
     const auto fill = [&](const Random &random, float *x, int64_t rows) {
-        if (kind == "clustered" || kind == "crowded")
-            fill_clustered(random, centres, kind == "crowded" ? 1e-5f : 0.05f, x, rows, shape.dk);
+        if (kind == "clustered")
+            fill_clustered(random, centres, {kCentres, 0.05f}, x, rows, shape.dk);
+        else if (kind == "crowded")
+            fill_clustered(random, centres, {kCrowds, 1e-5f}, x, rows, shape.dk);
         else if (kind == "equal")
             std::fill(x, x + rows * shape.dk, 0.25f);
         else
