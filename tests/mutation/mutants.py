@@ -262,7 +262,7 @@ mutant('nested-worker', 'A nested loop of one piece takes the memory of worker 0
        ('running_in == this ? tbb::this_task_arena::current_thread_index() : 0', '0'), 'unit: executor*', DETERMINISTIC)
 mutant('fork', 'A forked child waits for threads it does not have.', 'lib/cpu/executor.cpp',
        ('return getpid() != owner_;', 'return false;'), 'unit: context: one*', 'capi: fork')
-mutant('sentence-thread', 'The sentence of an error on another thread is lost.', 'lib/cpu/executor.cpp',
+mutant('sentence-thread', 'The sentence of an error on another thread is lost.', 'lib/cpu/handover.hpp',
        ('std::strncpy(sentence_, zeta_last_error(), sizeof sentence_ - 1);', ''), 'unit: executor*')
 mutant('cancel', 'A request to stop is ignored.', 'lib/progress.cpp',
        ('call(fraction) != 0) cancelled_ = true;', 'call(fraction) > 99) cancelled_ = true;'),
