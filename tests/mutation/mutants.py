@@ -181,6 +181,13 @@ mutant('read-past', 'The load of the end of a row reads on.', 'simd/rows-inl.hpp
 mutant('write-gap', 'The first element of the gap between rows of out is written.', 'lib/cpu/attend.cpp',
        ('narrow(*keys.kernels, t.out.dtype, row, dv, out);',
         'narrow(*keys.kernels, t.out.dtype, row, dv + (t.out.row_stride > int64_t(dv)), out);'), SMALL)
+mutant('values-chain', 'Lists are added in chains of 64.', 'simd/values.cpp',
+       ('constexpr size_t kSlice = 44;', 'constexpr size_t kSlice = 64;'), 'kernels: equal values*')
+mutant('wide-float32', 'Slices of a wide local window are added in float32.', 'lib/cpu/wide_sum.hpp',
+       ('sum_[c] += double(part_[c]);', 'sum_[c] = double(float(sum_[c]) + part_[c]);'), 'property: sweep: local windows*')
+mutant('nan-bits', 'A result is whichever NaN came of the sum.', 'lib/cpu/rows.hpp',
+       ('return x == x ? float(x) : std::numeric_limits<float>::quiet_NaN();', 'return float(x);'),
+       'property: sweep: a NaN*')
 
 # ---- dense control -----------------------------------------------------------------------------------------------
 
@@ -221,6 +228,14 @@ mutant('relative', 'Products with values are not taken relative to the output.',
        ('hn::Sub(load(products + i, left), mean)', 'load(products + i, left)'), 'property: gradients*')
 mutant('wide-last', 'The gradient of keys lacks the last query of wide local windows.', 'lib/cpu/backward_wide.cpp',
        ('last - 1 + p.local - origin', 'last - 2 + p.local - origin'), SWEEP)
+mutant('reference-first', 'Products with values are relative to the first key, however little it weighs.',
+       'lib/cpu/backward_pairs.cpp',
+       ('value_row(c, kernels, w.heaviest, work.reference);',
+        'value_row(c, kernels, w.count > 0 ? w.ids[0] : w.wide.begin, work.reference);'), 'property: gradients: huge*')
+mutant('average-sum', 'The mean product is a sum by weights that do not add up to 1.', 'lib/cpu/backward_pairs.cpp',
+       ('const double inverse = 1 / weights;', 'const double inverse = 1;'), 'property: gradients: rows where one*')
+mutant('values-hub', 'Values of keys that very many queries attend are summed in float32.', 'lib/cpu/backward.cpp',
+       ('return many && fits ? width : 0;', 'return many && fits ? 0 : 0;'), 'property: gradients: keys that very many*')
 
 # ---- threads, and what must not change the bits (promises 1 to 3) ------------------------------------------------
 
