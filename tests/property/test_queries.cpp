@@ -50,5 +50,5 @@ void check_many(zeta_context *context, bool exact) {
 TEST_CASE("more than 2^24 queries") {
     const Context context = make_context(nullptr, 2);
     check_many(context.get(), false);
-    check_many(context.get(), true);
+    if (settings().cases >= 40) check_many(context.get(), true); // few cases: a checker makes it minutes
 }
