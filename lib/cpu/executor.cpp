@@ -54,12 +54,15 @@ private:
     const ArenaExecutor *const before_;
 };
 
-// piece(worker), as a task of `executor`.
-template <class Piece> void run_task(const ArenaExecutor *executor, FirstFailure &failure, const Piece &piece) {
+// piece(worker), as a task of `executor`. numbers: of each of its workers.
+template <class Piece>
+void run_task(const ArenaExecutor *executor, std::atomic<bool> *numbers, FirstFailure &failure, const Piece &piece) {
     const FpEnvironment environment;
     const Running running(executor);
+    const int worker = tbb::this_task_arena::current_thread_index();
+    const Succession succession(numbers[worker]);
     try {
-        piece(tbb::this_task_arena::current_thread_index());
+        piece(worker);
     } catch (...) {
         failure.keep();
         throw;
@@ -79,8 +82,11 @@ template <class Tasks> void run_isolated(tbb::task_arena &arena, FirstFailure &f
 } // namespace
 
 struct ArenaExecutor::Arena {
-    explicit Arena(int threads) : arena(threads) { arena.initialize(); }
+    explicit Arena(int threads) : arena(threads), numbers(new std::atomic<bool>[size_t(threads)]()) {
+        arena.initialize();
+    }
     tbb::task_arena arena;
+    std::unique_ptr<std::atomic<bool>[]> numbers;
 };
 
 ArenaExecutor::ArenaExecutor(int threads, const simd::Kernels &kernels)
@@ -118,7 +124,7 @@ void ArenaExecutor::parallel_for(size_t n, size_t grain, Body body) const {
     Handover handover;
     const auto run = [&](const tbb::blocked_range<size_t> &range) {
         const Handover::Piece handed(handover);
-        run_task(this, failure, [&](int worker) {
+        run_task(this, arena_->numbers.get(), failure, [&](int worker) {
             for (size_t piece = range.begin(); piece < range.end(); ++piece) run_piece(piece, n, grain, body, worker);
         });
     };
@@ -132,6 +138,7 @@ void ArenaExecutor::pipeline(size_t n, size_t slots, size_t stages, Start start,
     }
     FirstFailure failure;
     Handover handover;
+    std::atomic<bool> *numbers = arena_->numbers.get();
     size_t next = 0;
     using tbb::filter_mode;
     auto line = tbb::make_filter<void, size_t>(filter_mode::serial_in_order,
@@ -142,14 +149,14 @@ void ArenaExecutor::pipeline(size_t n, size_t slots, size_t stages, Start start,
                 tbb::make_filter<size_t, size_t>(filter_mode::parallel, [&](size_t item) {
                     const Handover::Piece handed(handover);
                     handover.follow(); // the slot's last item
-                    run_task(this, failure, [&](int worker) { start(item, item % slots, worker); });
+                    run_task(this, numbers, failure, [&](int worker) { start(item, item % slots, worker); });
                     return item;
                 });
     for (size_t stage = 0; stage < stages; ++stage)
         line = line & tbb::make_filter<size_t, size_t>(filter_mode::serial_in_order, [&, stage](size_t item) {
                    const Handover::Piece handed(handover);
                    handover.follow();
-                   run_task(this, failure, [&](int worker) { step(item, item % slots, stage, worker); });
+                   run_task(this, numbers, failure, [&](int worker) { step(item, item % slots, stage, worker); });
                    return item;
                });
     // Items leave in order: those under way have numbers in a row, and so slots of their own.

@@ -65,4 +65,19 @@ private:
     std::atomic<int> ended_{0};
 };
 
+// A thread may leave the arena within a loop and another take its number, and with it the memory that it worked in:
+// comes after what the first did under that number.
+class Succession {
+public:
+    explicit Succession(std::atomic<bool> &number) : number_(number) {
+        static_cast<void>(number_.load(std::memory_order_acquire));
+    }
+    ~Succession() { number_.store(true, std::memory_order_release); }
+    Succession(const Succession &) = delete;
+    Succession &operator=(const Succession &) = delete;
+
+private:
+    std::atomic<bool> &number_;
+};
+
 } // namespace zeta::cpu

@@ -233,7 +233,7 @@ mutant('reference-first', 'Products with values are relative to the first key, h
        ('value_row(c, kernels, w.heaviest, work.reference);',
         'value_row(c, kernels, w.count > 0 ? w.ids[0] : w.wide.begin, work.reference);'), 'property: gradients: huge*')
 mutant('average-sum', 'The mean product is a sum by weights that do not add up to 1.', 'lib/cpu/backward_pairs.cpp',
-       ('const double inverse = 1 / weights;', 'const double inverse = 1;'), 'property: gradients: rows where one*')
+       ('const double inverse = 1 / weights;', 'const double inverse = 1;'), 'property: gradients: rows where the mean*')
 mutant('values-hub', 'Values of keys that very many queries attend are summed in float32.', 'lib/cpu/backward.cpp',
        ('return many && fits ? width : 0;', 'return many && fits ? 0 : 0;'), 'property: gradients: keys that very many*')
 

@@ -218,6 +218,30 @@ TEST_CASE("gradients: rows where one key has nearly all the weight") {
     }
 }
 
+TEST_CASE("gradients: rows where the mean has nearly all the weight") {
+    for (const std::string &isa : instruction_sets()) {
+        const Context context = make_context(isa.c_str(), 1);
+        for (int n = 0; n < 8; ++n) {
+            Random random(settings().seed * 32452867 + static_cast<uint64_t>(n));
+            Case problem = plain_case(1, 1, 100, 1, 16, random());
+            problem.options.causal = false;
+            problem.options.local = 0;
+            problem.options.score = n % 2 == 0 ? oracle::Score::gaussian : oracle::Score::laplace;
+            problem.options.gamma = {n % 2 == 0 ? 14.0f : 4.0f};
+            problem.options.mean = true;
+            for (size_t i = 0; i < 100; ++i) problem.k[i] = i % 2 == 0 ? 50.0f : -50.0f; // on both sides of their mean
+            for (float &x : problem.v) x += n < 4 ? 100.0f : 0.0f;
+            const Result got = run(context.get(), problem);
+            INFO(isa, " case ", n, ": ", describe(problem));
+            CHECK(compare(problem, got, true) == "");
+            const oracle::Attention<float> attention(problem.shape, problem.options, problem.q, problem.k, problem.v);
+            const Lists lists = oracle::Selector(problem.shape, problem.options, problem.q, problem.k).all_neighbours();
+            const oracle::Gradients expected = attention.backward(lists, widened(problem.grad_out));
+            CHECK(worst_share(got.grad_q, expected.q) <= 2e-5);
+        }
+    }
+}
+
 TEST_CASE("gradients: exactly none for q, k and gamma where the mean alone is attended") {
     for (const std::string &isa : instruction_sets()) {
         const Context context = make_context(isa.c_str(), 1);
